@@ -1,0 +1,1 @@
+"""GrowthOS: one contact graph behind a Management API and an Ingest API."""

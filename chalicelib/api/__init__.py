@@ -1,0 +1,1 @@
+"""HTTP routes, one router for each section of the reference."""

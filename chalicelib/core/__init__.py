@@ -1,0 +1,1 @@
+"""Pure foundations: errors, identifiers, time, names. Nothing here does I/O."""

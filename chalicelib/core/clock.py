@@ -1,0 +1,57 @@
+"""Time: the only module that reads the system's clock. Moments are integers, milliseconds since the epoch, UTC."""
+
+import time
+from datetime import UTC, date, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+def system_ms() -> int:
+    """The real moment. Business rules take `now` as a parameter instead, by project."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never steps back, for measuring and for caches."""
+    return time.monotonic()
+
+
+def sleep(seconds: float) -> None:
+    """Wait, in seconds; used between retries only."""
+    time.sleep(seconds)
+
+
+def iso(moment: int) -> str:
+    """`moment` as ISO 8601 in UTC with `Z`; to the second where its milliseconds are zero."""
+    text = (_EPOCH + timedelta(milliseconds=moment)).isoformat(
+        timespec="seconds" if moment % 1000 == 0 else "milliseconds"
+    )
+    return text.replace("+00:00", "Z")
+
+
+def day(moment: int) -> str:
+    """The UTC day of `moment`, as `2026-02-23`."""
+    return (_EPOCH + timedelta(milliseconds=moment)).date().isoformat()
+
+
+def parse_instant(text: str) -> int:
+    """The moment that an ISO 8601 text names; a date is midnight UTC, and a time without a zone is UTC.
+
+    Raises ValueError where the text is no such moment or lies outside of the years 1 to 9999.
+    """
+    if len(text) == 10:
+        parsed = datetime.combine(date.fromisoformat(text), datetime.min.time(), tzinfo=UTC)
+    else:
+        parsed = datetime.fromisoformat(text)
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=UTC)
+    try:
+        return (parsed - _EPOCH) // _MILLISECOND
+    except OverflowError as error:
+        raise ValueError("out of range") from error

@@ -1,0 +1,47 @@
+"""Opaque identifiers: a prefix and a lower-case ULID.
+
+ULIDs of one process never repeat and never step back, so they also keep the order of receipt where two things
+happen in the same millisecond (https://github.com/ulid/spec, monotonicity).
+"""
+
+import re
+import secrets
+import threading
+
+from ulid import ULID
+
+from chalicelib.core import clock
+
+PREFIXES = frozenset(
+    {
+        *("proj", "key", "cntct", "evt", "seg", "ref_prog", "ref_link", "ref_conv", "rwd", "cmpgn", "tmpl", "msg"),
+        *("srvy", "resp", "wl", "wl_entry", "whep", "wh_log", "fnl", "chrt", "req"),
+    }
+)
+
+_ULID_TEXT = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
+_RANDOM_BITS = 80
+_lock = threading.Lock()
+_last = 0
+
+
+def new_ulid() -> str:
+    """A lower-case ULID on the real clock, greater than every one made before it in this process."""
+    global _last
+    with _lock:
+        fresh = clock.system_ms() << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS - 1)
+        _last = max(fresh, _last + 1)
+        return str(ULID.from_bytes(_last.to_bytes(16, "big"))).lower()
+
+
+def new_id(prefix: str) -> str:
+    """A new identifier such as `cntct_01j…`; `prefix` is one of PREFIXES."""
+    if prefix not in PREFIXES:
+        raise ValueError(f"unknown prefix {prefix}")
+    return f"{prefix}_{new_ulid()}"
+
+
+def is_id(prefix: str, text: str) -> bool:
+    """True where `text` could be an identifier of that kind; it says nothing of whether it exists."""
+    head, _, tail = text.rpartition("_")
+    return head == prefix and _ULID_TEXT.fullmatch(tail) is not None

@@ -1,0 +1,1 @@
+"""One folder for each noun: model, schemas, store, service."""

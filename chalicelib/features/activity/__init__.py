@@ -1,0 +1,1 @@
+"""Activity: what a person did."""

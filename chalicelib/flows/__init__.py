@@ -1,0 +1,1 @@
+"""Use cases that touch two features or more; each file has one public run."""

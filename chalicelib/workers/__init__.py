@@ -1,0 +1,1 @@
+"""Queue, stream and schedule edge: plain functions that know nothing of HTTP."""

@@ -7,13 +7,11 @@ from typing import Any, NoReturn
 
 MAX_DEPTH = 64
 _MAX_INTEGER_DIGITS = 308
-_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def loads(data: bytes) -> Any:
     """The value that UTF-8 JSON stands for. Raises ValueError with a message fit for the caller."""
-    _refuse_depth(data)
     try:
         value = json.loads(
             data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer
@@ -22,6 +20,10 @@ def loads(data: bytes) -> Any:
         raise ValueError("the body is not UTF-8") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"malformed JSON at line {error.lineno}, column {error.colno}") from error
+    except RecursionError as error:
+        raise ValueError(f"JSON nested deeper than {MAX_DEPTH}") from error
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        _refuse_depth(value)
     if _SURROGATE.search(data):
         _refuse_lone_surrogates(value)
     return value
@@ -32,16 +34,19 @@ def dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _refuse_depth(data: bytes) -> None:
-    depth = 0
-    for match in _NESTING.finditer(data):
-        token = match[0]
-        if token in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ValueError(f"JSON nested deeper than {MAX_DEPTH}")
-        elif token in b"]}":
-            depth -= 1
+def _refuse_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    raise ValueError(f"JSON nested deeper than {MAX_DEPTH}")
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def _refuse_constant(name: str) -> NoReturn:

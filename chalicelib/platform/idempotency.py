@@ -1,0 +1,111 @@
+"""Idempotent answers: the row that remembers an answer is written in the transaction of the act itself.
+
+So there is no moment at which the act is done and its answer unknown. The row holds the answer under a key that
+derives from the caller's API key and the Idempotency-Key; neither is stored, and the row's name is a hash of both.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.core import clock, strict_json
+from chalicelib.core.errors import Conflict
+from chalicelib.platform import table
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.secrets import hkdf
+from chalicelib.platform.table import ConditionFailed, Op, Put, attr
+
+WINDOW = clock.DAY
+"""Milliseconds for which an answer is remembered."""
+
+_NONCE_BYTES = 12
+_TTL_MARGIN = clock.HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """The first answer to an idempotent call."""
+
+    status: int
+    body: Any
+
+
+class Replay(Exception):
+    """Another call with the same key has acted already; its answer is to be given instead."""
+
+    def __init__(self, answer: StoredAnswer) -> None:
+        super().__init__("answered before")
+        self.answer = answer
+
+
+class Receipt:
+    """What one call carries down to the transaction that it ends in."""
+
+    def __init__(
+        self, tenant: Tenant, now: int, *, secret: str = "", idempotency_key: str = "", request: bytes = b""
+    ) -> None:
+        """`secret` is the caller's API key, `request` the method, path and body that the answer is bound to."""
+        self._tenant = tenant
+        self._now = now
+        self._material = f"{len(secret)}:{secret}{idempotency_key}".encode() if idempotency_key else b""
+        self._fingerprint = hashlib.sha256(request).hexdigest()
+
+    def recall(self) -> StoredAnswer | None:
+        """The answer given before. Raises Conflict where the key came with another request."""
+        if not self._material:
+            return None
+        item = table.get(self._row().key)
+        if item is None or item["expires_at"] <= self._now:
+            return None
+        return self._open(item["sealed"])
+
+    def commit(self, ops: Sequence[Op], status: int, answer: Mapping[str, Any]) -> None:
+        """Act and remember the answer, in one transaction.
+
+        Raises Replay where the same call has acted meanwhile, Conflict where another request took the key, and
+        ConditionFailed (positions are those of `ops`) where one of the operations was refused.
+        """
+        if not self._material:
+            table.transact(ops)
+            return
+        try:
+            table.transact([*ops, self._sealed(status, answer)])
+        except ConditionFailed:
+            before = self.recall()
+            if before is not None:
+                raise Replay(before) from None
+            raise
+
+    def _row(self) -> Put:
+        digest = hashlib.sha256(b"idempotency" + self._material).hexdigest()
+        free = attr("PK").not_exists() | attr("expires_at").lte(self._now)
+        return Put(self._tenant.idempotent_answer(digest), {}, free)
+
+    def _sealed(self, status: int, answer: Mapping[str, Any]) -> Put:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        row = self._row()
+        nonce = os.urandom(_NONCE_BYTES)
+        plain = strict_json.dumps({"request": self._fingerprint, "status": status, "body": answer}).encode()
+        sealed = nonce + AESGCM(self._key()).encrypt(nonce, plain, row.key.pk.encode())
+        attrs = {
+            "sealed": sealed,
+            "expires_at": self._now + WINDOW,
+            "ttl": (clock.system_ms() + WINDOW + _TTL_MARGIN) // clock.SECOND,
+        }
+        return Put(row.key, attrs, row.condition)
+
+    def _open(self, sealed: bytes) -> StoredAnswer:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        nonce, cipher = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        plain = AESGCM(self._key()).decrypt(nonce, cipher, self._row().key.pk.encode())
+        stored = strict_json.loads(plain)
+        if stored["request"] != self._fingerprint:
+            raise Conflict("This Idempotency-Key was used with another request.")
+        return StoredAnswer(stored["status"], stored["body"])
+
+    def _key(self) -> bytes:
+        return hkdf(self._material, "idempotency")

@@ -1,0 +1,178 @@
+"""Every key of the table on one page. A tenant is the first part of every key that belongs to one.
+
+| item | PK | SK | indexes |
+|---|---|---|---|
+| project, its clock, its keyring | `P#<p>` | `PROJECT`, `CLOCK`, `KEYRING` | |
+| API key | `P#<p>` | `KEY#<key id>` | |
+| API key's door | `KEY#<sha256>` | `KEY` | |
+| rate window | `RATE#<key id>#<second>` | `RATE` | |
+| contact | `P#<p>#C#<c>` | `CONTACT` | list `P#<p>#CONTACTS#<shard>` |
+| tag of a contact | `P#<p>#C#<c>` | `TAG#<tag>` | list `P#<p>#TAG#<tag>#<shard>` |
+| event | `P#<p>#C#<c>` | `EVT#<name>#<moment>#<id>` | list `P#<p>#C#<c>#EVENTS`, stream `P#<p>#EVT#<day>#<shard>` |
+| identity | `P#<p>#ID#<kind>#<value>` | `ID` | |
+| seen message | `P#<p>#MSG#<message id>` | `MSG` | |
+| day that has events | `P#<p>#DAYS` | `<day>` | |
+| counter | `P#<p>#COUNT#<name>` | `<shard>` | |
+| counter's marker | `P#<p>#C#<c>` | `COUNTED#<name>` | |
+| domain event | `P#<p>#OUT#<event id>` | `OUT` | |
+| idempotent answer | `P#<p>#IDEM#<hash>` | `IDEM` | |
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from chalicelib.core import clock
+
+CONTACT_SHARDS = 8
+EVENT_SHARDS = 8
+COUNTER_SHARDS = 8
+
+_MOMENT_DIGITS = 15
+"""Milliseconds up to the year 9999."""
+
+
+class Key(NamedTuple):
+    """The primary key of one item. Made in this module only."""
+
+    pk: str
+    sk: str
+
+
+class IndexEntry(NamedTuple):
+    """Where an item stands in one index: the partition and the sort key."""
+
+    pk: str
+    sk: str
+
+
+def moment_sk(moment: int, ident: str) -> str:
+    """A sort key by time, then by identifier; `moment` in milliseconds, not negative."""
+    return f"{moment:0{_MOMENT_DIGITS}d}#{ident}"
+
+
+def moment_of(sort_key: str) -> int:
+    """The moment in a key that `moment_sk` made."""
+    return int(sort_key[:_MOMENT_DIGITS])
+
+
+def shard_of(ident: str, shards: int) -> int:
+    """The shard that an identifier always falls into."""
+    return zlib.crc32(ident.encode()) % shards
+
+
+def part(text: str) -> str:
+    """`text` as one part of a key: the separator cannot occur in it."""
+    return text.replace("%", "%25").replace("#", "%23")
+
+
+def api_key_door(digest: str) -> Key:
+    """Where a presented key is looked up; `digest` is the hex SHA-256 of its text."""
+    return Key(f"KEY#{digest}", "KEY")
+
+
+def rate_window(key_id: str, second: int) -> Key:
+    """The count of one key's calls in one second of the real clock."""
+    return Key(f"RATE#{key_id}#{second}", "RATE")
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One project as the owner of keys. Made from the caller's principal, or from an item read back."""
+
+    project_id: str
+
+    @property
+    def _root(self) -> str:
+        return f"P#{self.project_id}"
+
+    def project(self) -> Key:
+        return Key(self._root, "PROJECT")
+
+    def test_clock(self) -> Key:
+        return Key(self._root, "CLOCK")
+
+    def keyring(self) -> Key:
+        """The set of keys that may change settings; the last one stays."""
+        return Key(self._root, "KEYRING")
+
+    def api_key(self, key_id: str) -> Key:
+        return Key(self._root, f"KEY#{key_id}")
+
+    def api_keys(self) -> tuple[str, str]:
+        """Partition and sort-key prefix of all keys of the project."""
+        return self._root, "KEY#"
+
+    def contact(self, contact_id: str) -> Key:
+        return Key(f"{self._root}#C#{contact_id}", "CONTACT")
+
+    def contact_entry(self, contact_id: str, created_at: int) -> IndexEntry:
+        shard = shard_of(contact_id, CONTACT_SHARDS)
+        return IndexEntry(f"{self._root}#CONTACTS#{shard}", moment_sk(created_at, contact_id))
+
+    def contact_partitions(self) -> Sequence[str]:
+        return [f"{self._root}#CONTACTS#{shard}" for shard in range(CONTACT_SHARDS)]
+
+    def tag(self, contact_id: str, tag: str) -> Key:
+        return Key(f"{self._root}#C#{contact_id}", f"TAG#{tag}")
+
+    def tag_entry(self, contact_id: str, tag: str, created_at: int) -> IndexEntry:
+        shard = shard_of(contact_id, CONTACT_SHARDS)
+        return IndexEntry(f"{self._root}#TAG#{part(tag)}#{shard}", moment_sk(created_at, contact_id))
+
+    def tag_partitions(self, tag: str) -> Sequence[str]:
+        return [f"{self._root}#TAG#{part(tag)}#{shard}" for shard in range(CONTACT_SHARDS)]
+
+    def event(self, contact_id: str, name: str, moment: int, event_id: str) -> Key:
+        return Key(f"{self._root}#C#{contact_id}", f"EVT#{part(name)}#{moment_sk(moment, event_id)}")
+
+    def event_prefix(self, name: str) -> str:
+        """The start of the sort keys of all events of that name."""
+        return f"EVT#{part(name)}#"
+
+    def timeline_entry(self, contact_id: str, moment: int, event_id: str) -> IndexEntry:
+        return IndexEntry(self.timeline_partition(contact_id), moment_sk(moment, event_id))
+
+    def timeline_partition(self, contact_id: str) -> str:
+        return f"{self._root}#C#{contact_id}#EVENTS"
+
+    def stream_entry(self, moment: int, event_id: str) -> IndexEntry:
+        shard = shard_of(event_id, EVENT_SHARDS)
+        return IndexEntry(f"{self._root}#EVT#{clock.day(moment)}#{shard}", moment_sk(moment, event_id))
+
+    def stream_partitions(self, day: str) -> Sequence[str]:
+        return [f"{self._root}#EVT#{day}#{shard}" for shard in range(EVENT_SHARDS)]
+
+    def day(self, day: str) -> Key:
+        return Key(f"{self._root}#DAYS", day)
+
+    def identity(self, kind: str, value: str) -> Key:
+        return Key(f"{self._root}#ID#{kind}#{value}", "ID")
+
+    def message(self, message_id: str) -> Key:
+        return Key(f"{self._root}#MSG#{message_id}", "MSG")
+
+    def counter(self, name: str, shard: int) -> Key:
+        return Key(f"{self._root}#COUNT#{name}", str(shard))
+
+    def counted(self, contact_id: str, name: str) -> Key:
+        return Key(f"{self._root}#C#{contact_id}", f"COUNTED#{name}")
+
+    def outbox(self, event_id: str) -> Key:
+        return Key(f"{self._root}#OUT#{event_id}", "OUT")
+
+    def idempotent_answer(self, digest: str) -> Key:
+        return Key(f"{self._root}#IDEM#{digest}", "IDEM")
+
+
+def tenant_of(partition: str) -> Tenant | None:
+    """The tenant whose partition that is; None for items that belong to none."""
+    head, _, rest = partition.partition("#")
+    return Tenant(rest.partition("#")[0]) if head == "P" else None
+
+
+def contact_of(partition: str) -> str | None:
+    """The contact whose partition that is; None for other partitions."""
+    parts = partition.split("#")
+    return parts[3] if len(parts) == 4 and parts[0] == "P" and parts[2] == "C" else None

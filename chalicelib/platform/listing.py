@@ -1,0 +1,129 @@
+"""Lists over sharded partitions: one Query for each shard, merged by sort key, filled after filtering.
+
+A page goes on from the sort key of its last row, so a walk sees every row that stood throughout exactly once,
+whatever is written meanwhile.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from chalicelib.platform import table
+from chalicelib.platform.keys import Key
+from chalicelib.platform.table import Condition, Index, Item
+
+EXAMINED_MAX = 2_000
+"""Rows that one request examines at the most for a sparse filter."""
+
+FIRST = "0"
+LAST = "~"
+"""Bounds below and above every sort key that begins with a moment."""
+
+T = TypeVar("T")
+
+
+class Entry(NamedTuple):
+    """One row of an index: its position in the list and the key of the item behind it."""
+
+    position: str
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Positions to list, newest first: `low` inclusive, `high` exclusive."""
+
+    low: str = FIRST
+    high: str = LAST
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """One page; `position` is where the next one goes on, None at the end."""
+
+    rows: list[T]
+    position: str | None
+
+
+@dataclass(slots=True)
+class _Shard:
+    pk: str
+    frontier: str
+    after: Item | None = None
+    done: bool = False
+
+
+class Merge:
+    """The entries of several partitions of one index, newest first, a batch at a time."""
+
+    def __init__(
+        self, partitions: Sequence[str], index: Index, span: Range, chunk: int, where: Condition | None = None
+    ) -> None:
+        self._index = index
+        self._span = span
+        self._chunk = chunk
+        self._where = where
+        self._shards = [_Shard(pk, span.high) for pk in partitions]
+        self._waiting: list[Entry] = []
+        self.examined = 0
+
+    @property
+    def frontier(self) -> str | None:
+        """Everything above this position has been examined; None when all has."""
+        return max((shard.frontier for shard in self._shards if not shard.done), default=None)
+
+    def batches(self) -> Iterator[list[Entry]]:
+        """Batches in order; each is complete down to the frontier at its time."""
+        if self._span.low >= self._span.high:
+            return
+        behind = self._shards
+        while behind:
+            for shard in behind:
+                self._advance(shard)
+            frontier = self.frontier
+            self._waiting.sort(reverse=True)
+            ready = [entry for entry in self._waiting if frontier is None or entry.position >= frontier]
+            self._waiting = self._waiting[len(ready) :]
+            yield ready
+            behind = [shard for shard in self._shards if not shard.done and shard.frontier == frontier]
+
+    def _advance(self, shard: _Shard) -> None:
+        page = table.query(
+            shard.pk,
+            index=self._index,
+            between=(self._span.low, self._span.high),
+            limit=self._chunk,
+            newest_first=True,
+            after=shard.after,
+            where=self._where,
+        )
+        self.examined += page.examined
+        name = f"{self._index}_sk"
+        self._waiting += [
+            Entry(item[name], Key(item["PK"], item["SK"])) for item in page.items if item[name] < self._span.high
+        ]
+        shard.after = page.last
+        shard.done = page.last is None
+        if page.last is not None:
+            shard.frontier = page.last[name]
+
+
+def fill(sources: Iterator[Merge], limit: int, hydrate: Callable[[list[Entry]], list[T | None]]) -> Listed[T]:
+    """One page of `limit` rows from sources that follow one another; `hydrate` gives None for what is not to be seen.
+
+    The page is short only at the end, or where EXAMINED_MAX rows were examined.
+    """
+    rows: list[tuple[str, T]] = []
+    examined = 0
+    for source in sources:
+        for batch in source.batches():
+            for start in range(0, len(batch), limit + 1):
+                some = batch[start : start + limit + 1]
+                found = zip(some, hydrate(some), strict=True)
+                rows += [(entry.position, row) for entry, row in found if row is not None]
+                if len(rows) > limit:
+                    return Listed([row for _, row in rows[:limit]], rows[limit - 1][0])
+            if examined + source.examined >= EXAMINED_MAX and source.frontier is not None:
+                return Listed([row for _, row in rows], source.frontier)
+        examined += source.examined
+    return Listed([row for _, row in rows], None)

@@ -1,0 +1,25 @@
+"""Keys that derive from the one deployment secret."""
+
+from functools import cache
+
+from chalicelib.platform.aws import secretsmanager
+from chalicelib.platform.config import settings
+
+
+def hkdf(material: bytes, purpose: str) -> bytes:
+    """32 bytes from secret material by HKDF-SHA256 (RFC 5869); `purpose` separates the uses of one secret."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"growthos/{purpose}".encode()).derive(material)
+
+
+@cache
+def derive(purpose: str) -> bytes:
+    """The deployment's 32-byte key for one purpose; read once in the life of the process."""
+    return hkdf(_deployment_secret(), purpose)
+
+
+@cache
+def _deployment_secret() -> bytes:
+    return secretsmanager().get_secret_value(SecretId=settings().secret_arn)["SecretString"].encode()

@@ -1,0 +1,326 @@
+"""The one table: typed operations, conditions and transactions over plain Python values.
+
+Numbers are integers here (free-form JSON is stored as text, so that no digit of it changes). Every function raises
+`Unavailable` where the table throttles or fails for longer than the retries last.
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from chalicelib.core import clock
+from chalicelib.core.errors import Unavailable
+from chalicelib.platform.aws import dynamodb
+from chalicelib.platform.config import settings
+from chalicelib.platform.keys import Key
+from chalicelib.platform.marshal import Condition, Item, attr, from_item, key_equals, render, to_item, to_value
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+__all__ = [
+    "Check",
+    "Condition",
+    "ConditionFailed",
+    "Delete",
+    "Index",
+    "Item",
+    "Op",
+    "Page",
+    "Put",
+    "Update",
+    "attr",
+    "batch_get",
+    "get",
+    "query",
+    "transact",
+    "update_returning",
+    "write",
+]
+
+Index = Literal["list", "stream", "due"]
+
+MAX_TRANSACTION = 100
+_BATCH_GET = 100
+_ATTEMPTS = 10
+_FIRST_PAUSE = 0.01
+_LONGEST_PAUSE = 0.5
+_RETRYABLE_REASONS = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+_CONDITION = "ConditionalCheckFailed"
+
+
+class ConditionFailed(Exception):
+    """A condition did not hold. `failed` maps the position of each operation that failed to the item as it stands."""
+
+    def __init__(self, failed: dict[int, Item | None]) -> None:
+        super().__init__(f"condition failed for operations {sorted(failed)}")
+        self.failed = failed
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write a whole item."""
+
+    key: Key
+    attrs: Mapping[str, Any]
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change some attributes; `add` adds to numbers and to sets, `discard` takes members out of sets."""
+
+    key: Key
+    set_: Mapping[str, Any] = field(default_factory=dict)
+    add: Mapping[str, Any] = field(default_factory=dict)
+    remove: Sequence[str] = ()
+    discard: Mapping[str, set[str]] = field(default_factory=dict)
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove an item."""
+
+    key: Key
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Hold a transaction to a condition on an item that it does not write."""
+
+    key: Key
+    condition: Condition
+
+
+Op = Put | Update | Delete | Check
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer to a query: the items, how many were examined, and the sort key to go on after (None at the end)."""
+
+    items: list[Item]
+    examined: int
+    last: Item | None
+
+
+def get(key: Key, *, consistent: bool = True) -> Item | None:
+    """The item, or None."""
+    answer = _call("get_item", TableName=settings().table, Key=_key(key), ConsistentRead=consistent)
+    return from_item(answer["Item"]) if "Item" in answer else None
+
+
+def batch_get(keys: Iterable[Key], *, consistent: bool = True) -> dict[Key, Item]:
+    """The items that exist, by key; any number of keys, one call for each hundred."""
+    found: dict[Key, Item] = {}
+    wanted = list(dict.fromkeys(keys))
+    for start in range(0, len(wanted), _BATCH_GET):
+        pending = [_key(key) for key in wanted[start : start + _BATCH_GET]]
+        for attempt in range(_ATTEMPTS):
+            name = settings().table
+            answer = _call("batch_get_item", RequestItems={name: {"Keys": pending, "ConsistentRead": consistent}})
+            for raw in answer["Responses"].get(name, []):
+                item = from_item(raw)
+                found[Key(item["PK"], item["SK"])] = item
+            pending = answer.get("UnprocessedKeys", {}).get(name, {}).get("Keys", [])
+            if not pending:
+                break
+            _pause(attempt)
+        else:
+            raise Unavailable
+    return found
+
+
+def query(
+    pk: str,
+    *,
+    index: Index | None = None,
+    between: tuple[str, str] | None = None,
+    prefix: str | None = None,
+    limit: int | None = None,
+    newest_first: bool = False,
+    after: Item | None = None,
+    consistent: bool = True,
+    where: Condition | None = None,
+) -> Page:
+    """One page of a partition in the order of its sort key; `between` is inclusive.
+
+    Reads of an index are never consistent.
+    """
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    arguments: dict[str, Any] = {
+        "TableName": settings().table,
+        "KeyConditionExpression": render(key_equals(index, pk, between, prefix), names, values, is_key=True),
+        "ScanIndexForward": not newest_first,
+        "ConsistentRead": consistent and index is None,
+    }
+    if index:
+        arguments["IndexName"] = index
+    if limit is not None:
+        arguments["Limit"] = limit
+    if after is not None:
+        arguments["ExclusiveStartKey"] = to_item(after)
+    if where is not None:
+        arguments["FilterExpression"] = render(where, names, values)
+    answer = _call("query", **arguments, **_expression_parts(names, values))
+    last = answer.get("LastEvaluatedKey")
+    return Page(
+        items=[from_item(raw) for raw in answer["Items"]],
+        examined=answer["ScannedCount"],
+        last=from_item(last) if last else None,
+    )
+
+
+def write(op: Put | Update | Delete) -> None:
+    """Write one item. Raises ConditionFailed with the item as it stands."""
+    names = {Put: "put_item", Update: "update_item", Delete: "delete_item"}
+    _single(names[type(op)], op)
+
+
+def update_returning(op: Update) -> Item:
+    """Write one item and return it as it then is. Raises ConditionFailed with the item as it stands."""
+    return from_item(_single("update_item", op, ReturnValues="ALL_NEW")["Attributes"])
+
+
+def transact(ops: Sequence[Op]) -> None:
+    """Write all or none, 100 operations at the most.
+
+    Raises ConditionFailed with the position of each operation that was refused. A collision with another
+    transaction is tried again, and is `Unavailable` only when it goes on.
+    """
+    if len(ops) > MAX_TRANSACTION:
+        raise ValueError(f"{len(ops)} operations in one transaction")
+    rendered = [_rendered_op(op) for op in ops]
+    for attempt in range(_ATTEMPTS):
+        try:
+            _call("transact_write_items", TransactItems=rendered)
+        except _Cancelled as cancelled:
+            if cancelled.failed:
+                raise ConditionFailed(cancelled.failed) from cancelled
+            _pause(attempt)
+        else:
+            return
+    raise Unavailable
+
+
+class _Cancelled(Exception):
+    """A transaction was cancelled; `failed` is empty where only collisions or throttling were the reason."""
+
+    def __init__(self, failed: dict[int, Item | None]) -> None:
+        super().__init__("transaction cancelled")
+        self.failed = failed
+
+
+def _key(key: Key) -> dict[str, Any]:
+    return {"PK": {"S": key.pk}, "SK": {"S": key.sk}}
+
+
+def _single(operation: str, op: Put | Update | Delete, **extra: Any) -> Any:
+    try:
+        return _call(operation, **_rendered(op), **extra)
+    except _Cancelled as refused:
+        raise ConditionFailed(refused.failed) from refused
+
+
+def _rendered_op(op: Op) -> dict[str, Any]:
+    kinds = {Put: "Put", Update: "Update", Delete: "Delete", Check: "ConditionCheck"}
+    return {kinds[type(op)]: _rendered(op)}
+
+
+def _rendered(op: Op) -> dict[str, Any]:
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    arguments: dict[str, Any] = {"TableName": settings().table}
+    if isinstance(op, Put):
+        arguments["Item"] = _key(op.key) | to_item(op.attrs)
+    else:
+        arguments["Key"] = _key(op.key)
+    if isinstance(op, Update):
+        arguments["UpdateExpression"] = _update_expression(op, names, values)
+    if op.condition is not None:
+        arguments["ConditionExpression"] = render(op.condition, names, values)
+        arguments["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    return arguments | _expression_parts(names, values)
+
+
+def _update_expression(op: Update, names: dict[str, str], values: dict[str, Any]) -> str:
+    def name(attribute: str) -> str:
+        placeholder = f"#u{len(names)}"
+        names[placeholder] = attribute
+        return placeholder
+
+    def value(raw: Any) -> str:
+        placeholder = f":u{len(values)}"
+        values[placeholder] = raw
+        return placeholder
+
+    clauses = [
+        ("SET", [f"{name(key)} = {value(raw)}" for key, raw in op.set_.items()]),
+        ("ADD", [f"{name(key)} {value(raw)}" for key, raw in op.add.items()]),
+        ("DELETE", [f"{name(key)} {value(raw)}" for key, raw in op.discard.items()]),
+        ("REMOVE", [name(key) for key in op.remove]),
+    ]
+    return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses if parts)
+
+
+def _expression_parts(names: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    if names:
+        parts["ExpressionAttributeNames"] = names
+    if values:
+        parts["ExpressionAttributeValues"] = {key: to_value(value) for key, value in values.items()}
+    return parts
+
+
+def _pause(attempt: int) -> None:
+    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
+    clock.sleep(random.uniform(_FIRST_PAUSE, longest + _FIRST_PAUSE))  # noqa: S311 - jitter, not a secret
+
+
+def _call(operation: str, **arguments: Any) -> Any:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return getattr(dynamodb(), operation)(**arguments)
+    except ClientError as error:
+        _translate(error)
+    except BotoCoreError as error:
+        raise Unavailable from error
+
+
+_BUSY = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "LimitExceededException",
+    }
+)
+_COLLISIONS = frozenset({"TransactionInProgressException", "TransactionConflictException"})
+
+
+def _translate(error: "ClientError") -> NoReturn:
+    response: Any = error.response
+    code = response["Error"]["Code"]
+    if code == "ConditionalCheckFailedException":
+        raise _Cancelled({0: _item_of(response)}) from error
+    if code == "TransactionCanceledException":
+        reasons = response.get("CancellationReasons", [])
+        codes = {reason.get("Code") for reason in reasons} - {"None", None}
+        if codes and codes <= _RETRYABLE_REASONS | {_CONDITION}:
+            raise _Cancelled({n: _item_of(r) for n, r in enumerate(reasons) if r.get("Code") == _CONDITION}) from error
+    if code in _COLLISIONS:
+        raise _Cancelled({}) from error
+    if code in _BUSY:
+        raise Unavailable from error
+    raise error
+
+
+def _item_of(reason: Mapping[str, Any]) -> Item | None:
+    return from_item(reason["Item"]) if reason.get("Item") else None

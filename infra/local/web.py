@@ -1,0 +1,168 @@
+"""The web process: granian in front, and an ASGI adapter that calls `app(event, context)` as API Gateway and Lambda would.
+
+ASGI, not WSGI: it gives the path before decoding and every repeated header, which API Gateway passes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Protocol
+
+from infra.local.context import LambdaContext
+from infra.local.gateway import MAX_BODY_BYTES, HttpRequest, HttpResponse, ResourceTree, from_answer, to_event
+from infra.local.lifeline import follow_parent
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Probe = Callable[[], Mapping[str, bool]]
+
+HEALTH_PATH: Final = "/health"
+TIMEOUT_S: Final = 29.0
+WORKERS: Final = 2
+THREADS: Final = 16
+_STOP_WITHIN_S: Final = 20
+
+_log = logging.getLogger("growthos.local.web")
+
+
+class RestApp(Protocol):
+    """What the adapter needs of a Chalice app."""
+
+    routes: Mapping[str, Mapping[str, Any]]
+
+    def __call__(self, event: Any, context: Any) -> Any:
+        """Answer one REST-proxy event."""
+
+
+class TooLargeError(Exception):
+    """The body is longer than API Gateway takes."""
+
+
+class DisconnectedError(Exception):
+    """The client went away before it had sent its body."""
+
+
+class Adapter:
+    """An ASGI application in front of a REST app. Requests run in threads, many at once, in the app's one process."""
+
+    def __init__(self, app: RestApp, probe: Probe) -> None:
+        self._app = app
+        self._probe = probe
+        self._resources = ResourceTree(app.routes)
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="request")
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one HTTP request."""
+        if scope["type"] != "http":
+            return
+        try:
+            request = _request(scope, await _read_body(receive))
+        except DisconnectedError:
+            return
+        except TooLargeError:
+            await _send(send, _message(413, "Request Too Long"))
+            return
+        loop = asyncio.get_running_loop()
+        await _send(send, await loop.run_in_executor(self._threads, self.answer, request))
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """The response to a request whose body is read. Never raises: what the app lets through is a 502, as on AWS."""
+        if request.path == HEALTH_PATH:
+            return _health(self._probe(), request.method)
+        match = self._resources.find(request.path)
+        if match is None:
+            return _message(403, "Missing Authentication Token")
+        event = to_event(request, match)
+        try:
+            return from_answer(self._app(event, LambdaContext("api_handler", TIMEOUT_S)), request.method)
+        except Exception:
+            _log.exception("%s %s failed outside of the app's own error handling", request.method, match.resource)
+            return _message(502, "Internal server error")
+
+
+async def _read_body(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise DisconnectedError
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLargeError
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _request(scope: Mapping[str, Any], body: bytes) -> HttpRequest:
+    client = scope.get("client") or ("127.0.0.1", 0)
+    return HttpRequest(
+        method=scope["method"],
+        path=scope["raw_path"].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
+        body=body,
+        source_ip=client[0],
+    )
+
+
+async def _send(send: Send, response: HttpResponse) -> None:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+def _message(status: int, text: str) -> HttpResponse:
+    return _json(status, {"message": text}, "GET")
+
+
+def _health(parts: Mapping[str, bool], method: str) -> HttpResponse:
+    up = all(parts.values())
+    named = {name: "up" if part else "down" for name, part in parts.items()}
+    return _json(200 if up else 503, {"status": "up" if up else "down", "parts": named}, method)
+
+
+def _json(status: int, body: Mapping[str, Any], method: str) -> HttpResponse:
+    answer = {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}
+    return from_answer(answer, method)
+
+
+def application() -> Adapter:
+    """The adapter around the product's own app; granian calls this once in each of its worker processes."""
+    follow_parent()
+    from app import app
+
+    from infra.local.health import probe
+
+    return Adapter(app, probe)
+
+
+def main() -> None:
+    """Serve on the loopback port given as the only argument until SIGTERM."""
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+    from granian.server import Server
+
+    follow_parent()
+    Server(
+        "infra.local.web:application",
+        factory=True,
+        address="127.0.0.1",
+        port=int(sys.argv[1]),
+        interface=Interfaces.ASGINL,
+        workers=WORKERS,
+        websockets=False,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        workers_kill_timeout=_STOP_WITHIN_S,
+        log_level=LogLevels.warning,
+    ).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -59,7 +59,7 @@ class _Node:
 
 
 class ResourceTree:
-    """Finds resources as API Gateway does: a fixed segment beats a variable, and `{name+}` takes what nothing else does."""
+    """Finds resources as API Gateway does: a fixed segment beats a variable, and `{name+}` takes what is left."""
 
     def __init__(self, resources: Iterable[str]) -> None:
         """Raises ValueError where two resources name one position differently, which API Gateway refuses."""

@@ -107,7 +107,9 @@ class Home:
 
     def _in_use(self) -> str:
         local = read_json(self.local_json) or {}
-        where = f" at {local['base_url']} (pid {local['pid']})" if local.get("pid") else ", or is still saving its state"
+        where = (
+            f" at {local['base_url']} (pid {local['pid']})" if local.get("pid") else ", or is still saving its state"
+        )
         return f"a local stack runs already from {self.path}{where}"
 
 

@@ -1,4 +1,4 @@
-"""The web process: granian in front, and an ASGI adapter that calls `app(event, context)` as API Gateway and Lambda would.
+"""The web process: granian in front, and an ASGI adapter that calls `app(event, context)` as API Gateway would.
 
 ASGI, not WSGI: it gives the path before decoding and every repeated header, which API Gateway passes on.
 """

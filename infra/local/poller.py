@@ -1,0 +1,160 @@
+"""Lambda's part for queues: receives messages, calls the function, deletes what it finished."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.local.context import LambdaContext
+from infra.local.engine import REGION
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+Function = Callable[[Mapping[str, Any], LambdaContext], Any]
+
+LEASE_S: Final = 15  # so long a killed pump's messages stay hidden; a living one keeps extending it
+_EXTEND_EACH_S: Final = 4.0
+_WAIT_S: Final = 1
+_PAUSE_AFTER_ERROR_S: Final = 0.5
+_LONGEST_RETRY_S: Final = 8
+
+_log = logging.getLogger("growthos.local.pump")
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue that feeds a function. `hidden_s` is its visibility timeout: what a function may take at most."""
+
+    url: str
+    arn: str
+    function_name: str
+    batch_size: int
+    partial_failures: bool
+    hidden_s: int
+
+
+class QueuePoller:
+    """Feeds one function from one queue. `poll` may run in several threads: the queue keeps a group in one of them."""
+
+    def __init__(self, sqs: SQSClient, queue: Queue, function: Function, stop: threading.Event) -> None:
+        self._sqs = sqs
+        self._queue = queue
+        self._function = function
+        self._stop = stop
+
+    def poll(self) -> None:
+        """Take batches until asked to stop; the batch in hand is finished first."""
+        while not self._stop.is_set():
+            try:
+                messages = self._receive()
+                if messages:
+                    self._handle(messages)
+            except (BotoCoreError, ClientError) as error:
+                _log.warning("%s: %s", self._queue.function_name, error)
+                self._stop.wait(_PAUSE_AFTER_ERROR_S)
+
+    def _receive(self) -> Sequence[MessageTypeDef]:
+        answer = self._sqs.receive_message(
+            QueueUrl=self._queue.url,
+            MaxNumberOfMessages=min(self._queue.batch_size, 10),
+            WaitTimeSeconds=_WAIT_S,
+            VisibilityTimeout=LEASE_S,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        return answer.get("Messages", [])
+
+    def _handle(self, messages: Sequence[MessageTypeDef]) -> None:
+        done = threading.Event()
+        keeper = threading.Thread(target=self._keep_hidden, args=(messages, done), name="lease", daemon=True)
+        keeper.start()
+        try:
+            failed = self._call(messages)
+        finally:
+            done.set()
+            keeper.join()
+        self._delete([message for message in messages if message["MessageId"] not in failed])
+        self._give_back([message for message in messages if message["MessageId"] in failed])
+
+    def _call(self, messages: Sequence[MessageTypeDef]) -> set[str]:
+        """Ids of the messages that the function did not finish; all of them where it raised."""
+        ids = [message["MessageId"] for message in messages]
+        context = LambdaContext(self._queue.function_name, self._queue.hidden_s)
+        try:
+            answer = self._function(sqs_event(messages, self._queue.arn), context)
+        except Exception:
+            _log.exception("%s failed", self._queue.function_name)
+            return set(ids)
+        return failed_items(answer, ids) if self._queue.partial_failures else set()
+
+    def _keep_hidden(self, messages: Sequence[MessageTypeDef], done: threading.Event) -> None:
+        until = time.monotonic() + self._queue.hidden_s - LEASE_S
+        while not done.wait(_EXTEND_EACH_S) and time.monotonic() < until:
+            self._hide(messages, LEASE_S)
+
+    def _delete(self, messages: Sequence[MessageTypeDef]) -> None:
+        if messages:
+            entries = [{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)]
+            self._sqs.delete_message_batch(QueueUrl=self._queue.url, Entries=entries)  # type: ignore[arg-type]
+
+    def _give_back(self, messages: Sequence[MessageTypeDef]) -> None:
+        """Let failed messages come again after 1, 2, 4, 8 s, not only after the queue's whole visibility timeout."""
+        if messages:
+            self._hide(messages, min(2 ** (max(map(_receives, messages)) - 1), _LONGEST_RETRY_S))
+
+    def _hide(self, messages: Sequence[MessageTypeDef], seconds: int) -> None:
+        entries = [
+            {"Id": str(i), "ReceiptHandle": m["ReceiptHandle"], "VisibilityTimeout": seconds}
+            for i, m in enumerate(messages)
+        ]
+        try:
+            self._sqs.change_message_visibility_batch(QueueUrl=self._queue.url, Entries=entries)  # type: ignore[arg-type]
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("%s: %s", self._queue.function_name, error)
+
+
+def sqs_event(messages: Sequence[MessageTypeDef], arn: str) -> dict[str, Any]:
+    """The event that Lambda builds of received messages."""
+    return {"Records": [_record(message, arn) for message in messages]}
+
+
+def failed_items(answer: Any, ids: Sequence[str]) -> set[str]:
+    """What a function's answer reports as failed. An answer that names an unknown item fails the batch, as on AWS."""
+    failures = answer.get("batchItemFailures") if isinstance(answer, Mapping) else None
+    if not failures:
+        return set()
+    try:
+        named = {failure["itemIdentifier"] for failure in failures}
+    except (TypeError, KeyError):
+        return set(ids)
+    return named if named <= set(ids) else set(ids)
+
+
+def _record(message: MessageTypeDef, arn: str) -> dict[str, Any]:
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": dict(message.get("Attributes", {})),
+        "messageAttributes": {name: _attribute(value) for name, value in message.get("MessageAttributes", {}).items()},
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": arn,
+        "awsRegion": REGION,
+    }
+
+
+def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name[0].lower() + name[1:]: entry for name, entry in value.items()}
+
+
+def _receives(message: MessageTypeDef) -> int:
+    return int(message.get("Attributes", {}).get("ApproximateReceiveCount", "1"))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from infra import template
+
 Headers = Sequence[tuple[str, str]]
 
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
@@ -160,6 +162,14 @@ def from_answer(answer: Mapping[str, Any], method: str) -> HttpResponse:
         return HttpResponse(status, [(name, value) for name, value in headers if name.lower() != "content-type"], b"")
     headers.append(("Content-Length", str(len(body))))
     return HttpResponse(status, headers, b"" if method == "HEAD" else body)
+
+
+def own_response(kind: str) -> HttpResponse:
+    """What API Gateway answers without calling the function, as the template's GatewayResponses shape it."""
+    response = template.load()["Resources"]["RestAPI"]["Properties"]["GatewayResponses"][kind]
+    body = response["ResponseTemplates"]["application/json"].replace("$context.requestId", str(uuid.uuid4()))
+    answer = {"statusCode": response["StatusCode"], "headers": {"Content-Type": "application/json"}, "body": body}
+    return from_answer(answer, "GET")
 
 
 def _answer_headers(answer: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

@@ -116,7 +116,7 @@ class Supervisor:
             self._check_children()
 
     def _check_children(self) -> None:
-        """Start again what has died. Raises StackError where that cannot help, as with the engine: its state is gone."""
+        """Start again what has died. Raises StackError where that cannot help: an engine that died lost its state."""
         for child in self._running:
             if not child.has_died:
                 continue

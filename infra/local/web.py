@@ -14,7 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
 
 from infra.local.context import LambdaContext
-from infra.local.gateway import MAX_BODY_BYTES, HttpRequest, HttpResponse, ResourceTree, from_answer, to_event
+from infra.local.gateway import (
+    MAX_BODY_BYTES,
+    HttpRequest,
+    HttpResponse,
+    ResourceTree,
+    from_answer,
+    own_response,
+    to_event,
+)
 from infra.local.lifeline import follow_parent
 
 Message = MutableMapping[str, Any]
@@ -66,24 +74,24 @@ class Adapter:
         except DisconnectedError:
             return
         except TooLargeError:
-            await _send(send, _message(413, "Request Too Long"))
+            await _send(send, own_response("REQUEST_TOO_LARGE"))
             return
         loop = asyncio.get_running_loop()
         await _send(send, await loop.run_in_executor(self._threads, self.answer, request))
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """The response to a request whose body is read. Never raises: what the app lets through is a 502, as on AWS."""
+        """The response to a request whose body is read. Never raises: what the app lets through is a 5xx, as on AWS."""
         if request.path == HEALTH_PATH:
             return _health(self._probe(), request.method)
         match = self._resources.find(request.path)
         if match is None:
-            return _message(403, "Missing Authentication Token")
+            return own_response("MISSING_AUTHENTICATION_TOKEN")
         event = to_event(request, match)
         try:
             return from_answer(self._app(event, LambdaContext("api_handler", TIMEOUT_S)), request.method)
         except Exception:
             _log.exception("%s %s failed outside of the app's own error handling", request.method, match.resource)
-            return _message(502, "Internal server error")
+            return own_response("DEFAULT_5XX")
 
 
 async def _read_body(receive: Receive) -> bytes:
@@ -117,18 +125,14 @@ async def _send(send: Send, response: HttpResponse) -> None:
     await send({"type": "http.response.body", "body": response.body})
 
 
-def _message(status: int, text: str) -> HttpResponse:
-    return _json(status, {"message": text}, "GET")
-
-
 def _health(parts: Mapping[str, bool], method: str) -> HttpResponse:
     up = all(parts.values())
     named = {name: "up" if part else "down" for name, part in parts.items()}
-    return _json(200 if up else 503, {"status": "up" if up else "down", "parts": named}, method)
-
-
-def _json(status: int, body: Mapping[str, Any], method: str) -> HttpResponse:
-    answer = {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}
+    answer = {
+        "statusCode": 200 if up else 503,
+        "headers": {"Content-Type": "application/json"},
+        "body": json.dumps({"status": "up" if up else "down", "parts": named}),
+    }
     return from_answer(answer, method)
 
 

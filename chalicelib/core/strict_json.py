@@ -23,7 +23,7 @@ def loads(data: bytes) -> Any:
     except RecursionError as error:
         raise ValueError(f"JSON nested deeper than {MAX_DEPTH}") from error
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
-        _refuse_depth(value)
+        _refuse_deep(value)
     if _SURROGATE.search(data):
         _refuse_lone_surrogates(value)
     return value
@@ -34,19 +34,24 @@ def dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _refuse_depth(value: Any) -> None:
+def depth(value: Any) -> int:
+    """How deep objects and lists are nested in `value`: 0 for a scalar, 1 for a flat object; at most MAX_DEPTH + 1."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [child for parent in level for child in _children(parent)]
+    for deep in range(MAX_DEPTH + 1):
+        level = [item for item in level if isinstance(item, dict | list)]
         if not level:
-            return
-    raise ValueError(f"JSON nested deeper than {MAX_DEPTH}")
+            return deep
+        level = [child for parent in level for child in _children(parent)]
+    return MAX_DEPTH + 1
 
 
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _children(value: dict[str, Any] | list[Any]) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value
+
+
+def _refuse_deep(value: Any) -> None:
+    if depth(value) > MAX_DEPTH:
+        raise ValueError(f"JSON nested deeper than {MAX_DEPTH}")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -114,16 +114,32 @@ def fill(sources: Iterator[Merge], limit: int, hydrate: Callable[[list[Entry]], 
     The page is short only at the end, or where EXAMINED_MAX rows were examined.
     """
     rows: list[tuple[str, T]] = []
+    pending: list[Entry] = []
     examined = 0
+
+    def take(count: int) -> None:
+        some = pending[:count]
+        del pending[:count]
+        if some:
+            found = zip(some, hydrate(some), strict=True)
+            rows.extend((entry.position, row) for entry, row in found if row is not None)
+
     for source in sources:
         for batch in source.batches():
-            for start in range(0, len(batch), limit + 1):
-                some = batch[start : start + limit + 1]
-                found = zip(some, hydrate(some), strict=True)
-                rows += [(entry.position, row) for entry, row in found if row is not None]
-                if len(rows) > limit:
-                    return Listed([row for _, row in rows[:limit]], rows[limit - 1][0])
+            pending += batch
+            while len(pending) > limit - len(rows) >= 0:
+                take(limit + 1)
+            if len(rows) > limit:
+                return Listed([row for _, row in rows[:limit]], rows[limit - 1][0])
             if examined + source.examined >= EXAMINED_MAX and source.frontier is not None:
-                return Listed([row for _, row in rows], source.frontier)
+                take(len(pending))
+                return _cut(rows, limit, source.frontier)
         examined += source.examined
-    return Listed([row for _, row in rows], None)
+    take(len(pending))
+    return _cut(rows, limit, None)
+
+
+def _cut(rows: list[tuple[str, T]], limit: int, position: str | None) -> Listed[T]:
+    if len(rows) > limit:
+        return Listed([row for _, row in rows[:limit]], rows[limit - 1][0])
+    return Listed([row for _, row in rows], position)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core import clock, ids, strict_json
-from chalicelib.platform.keys import Tenant
-from chalicelib.platform.table import Put, attr
+from chalicelib.core.events import ACTIVITY_RECORDED
+from chalicelib.platform.keys import Tenant, contact_of, tenant_of
+from chalicelib.platform.marshal import Item, attr, from_item
+from chalicelib.platform.table import Put
 
 _KEPT = 7 * clock.DAY
 """Milliseconds that a told event stays readable, for replay by hand."""
@@ -36,7 +38,27 @@ def emit(tenant: Tenant, name: str, data: Mapping[str, Any], now: int) -> Put:
     return Put(tenant.outbox(event_id), attrs, attr("PK").not_exists())
 
 
-def read(tenant: Tenant, item: Mapping[str, Any]) -> DomainEvent:
-    """The event that such a row tells of."""
-    data = strict_json.loads(item["data"].encode())
-    return DomainEvent(tenant, item["id"], item["outbox"], item["created_at"], data)
+def told_by(record: Mapping[str, Any]) -> list[DomainEvent]:
+    """The events that one record of the table's stream tells of: a new domain event, or a new row of a timeline.
+
+    A timeline's row tells of itself, and of the domain events named in it.
+    """
+    change = record["dynamodb"]
+    partition, sort = change["Keys"]["PK"]["S"], change["Keys"]["SK"]["S"]
+    tenant = tenant_of(partition)
+    if record["eventName"] != "INSERT" or tenant is None:
+        return []
+    if sort == "OUT":
+        item = from_item(change["NewImage"])
+        return [_event(tenant, item, item["outbox"], strict_json.loads(item["data"].encode()), item["created_at"])]
+    contact_id = contact_of(partition)
+    if contact_id is None or not sort.startswith("EVT#"):
+        return []
+    item = from_item(change["NewImage"])
+    data = {"contact_id": contact_id, "event": item["event"], "type": item["type"], "timestamp": item["timestamp"]}
+    names = [ACTIVITY_RECORDED, *item.get("told", [])]
+    return [_event(tenant, item, name, data, item["received_at"]) for name in names]
+
+
+def _event(tenant: Tenant, item: Item, name: str, data: Mapping[str, Any], created_at: int) -> DomainEvent:
+    return DomainEvent(tenant, item["id"], name, created_at, data)

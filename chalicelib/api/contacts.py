@@ -1,0 +1,125 @@
+"""Contacts: the people whom a project knows."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from chalicelib.core.errors import ValidationFailed, detail
+from chalicelib.core.schema import Answer, Instant, Page, PageQuery
+from chalicelib.edge.call import Call, Reply
+from chalicelib.edge.router import Router
+from chalicelib.features.activity import schemas as activity_schemas
+from chalicelib.features.activity import service as activity
+from chalicelib.features.activity.schemas import EventAnswer
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.contacts.rules import Names
+from chalicelib.features.contacts.schemas import (
+    ContactAnswer,
+    ContactImport,
+    ContactPatch,
+    DeletedAnswer,
+    GroupAnswer,
+    group_shown,
+    shown,
+)
+from chalicelib.flows import read_profile
+
+router = Router("contacts")
+
+
+class ContactsQuery(PageQuery):
+    """Which contacts to list."""
+
+    tag: Annotated[str | None, Field(max_length=128, description="Only contacts with this tag.")] = None
+    created_after: Annotated[Instant | None, Field(description="Only contacts created after this moment.")] = None
+    created_before: Annotated[Instant | None, Field(description="Only contacts created before this moment.")] = None
+    email: Annotated[str | None, Field(max_length=320, description="The contact with this address, exactly.")] = None
+    external_id: Annotated[
+        str | None, Field(max_length=256, description="The contact with this external id, exactly.")
+    ] = None
+
+
+class ReferralStats(Answer):
+    """What a contact has referred; zero as long as there are no referral programs."""
+
+    referrals_made: int = 0
+    conversions: int = 0
+
+
+class ContactProfile(ContactAnswer):
+    """All that a project knows of one contact."""
+
+    recent_events: list[EventAnswer]
+    groups: list[GroupAnswer]
+    segments: Annotated[list[str], Field(description="Ids of the segments that the contact is in.")] = Field(
+        default_factory=list
+    )
+    scores: Annotated[dict[str, float] | None, Field(description="Null until scores are computed.")] = None
+    referral_stats: ReferralStats = Field(default_factory=ReferralStats)
+    last_nps_score: int | None = None
+    last_csat_score: int | None = None
+
+
+@router.get("/v1/contacts", scope="contacts:read", query=ContactsQuery, answer=Page[ContactAnswer])
+def list_contacts(call: Call[ContactsQuery, None]) -> Page[ContactAnswer]:
+    """List contacts, newest first."""
+    query = call.query
+    only = contacts.Filter(query.tag, query.created_after, query.created_before, query.email, query.external_id)
+    rows, following = contacts.listing(call.tenant, only, query.limit, query.cursor)
+    return Page(data=[shown(row) for row in rows], has_more=following is not None, next_cursor=following)
+
+
+@router.post("/v1/contacts", scope="contacts:write", body=ContactImport, answer=ContactAnswer, status=201)
+def put_contact(call: Call[None, ContactImport]) -> Reply:
+    """Create a contact (201), or update the one with that external id, else that email (200)."""
+    names, change = _import(call.body)
+    contact, is_new = contacts.put(call.tenant, names, change, call.now, call.receipt)
+    return Reply(shown(contact), status=201 if is_new else 200)
+
+
+@router.get("/v1/contacts/{contact_id}", scope="contacts:read", answer=ContactProfile)
+def get_contact(call: Call[None, None]) -> ContactProfile:
+    """Get a contact's full profile."""
+    contact, recent = read_profile.run(call.tenant, call.path["contact_id"])
+    return ContactProfile(
+        **shown(contact).model_dump(),
+        recent_events=[activity_schemas.shown(event) for event in recent],
+        groups=[group_shown(group) for group in contact.groups],
+    )
+
+
+@router.patch("/v1/contacts/{contact_id}", scope="contacts:write", body=ContactPatch, answer=ContactAnswer)
+def update_contact(call: Call[None, ContactPatch]) -> ContactAnswer:
+    """Change a contact: traits are merged, tags replaced, added or removed."""
+    change = _change(call.body, call.body.traits)
+    return shown(contacts.update(call.tenant, call.path["contact_id"], change, call.now))
+
+
+@router.delete("/v1/contacts/{contact_id}", scope="contacts:write", answer=DeletedAnswer)
+def delete_contact(call: Call[None, None]) -> DeletedAnswer:
+    """Delete a contact: it is gone from every read at once, and its identities are free."""
+    contacts.delete(call.tenant, call.path["contact_id"], call.now)
+    return DeletedAnswer(id=call.path["contact_id"], deleted=True)
+
+
+@router.get("/v1/contacts/{contact_id}/events", scope="events:read", query=PageQuery, answer=Page[EventAnswer])
+def list_contact_events(call: Call[PageQuery, None]) -> Page[EventAnswer]:
+    """List a contact's events, newest first."""
+    contact = contacts.get(call.tenant, call.path["contact_id"])
+    only = activity.Filter(contact_id=contact.id)
+    rows, following = activity.listing(call.tenant, only, call.query.limit, call.query.cursor)
+    data = [activity_schemas.shown(row) for row in rows]
+    return Page(data=data, has_more=following is not None, next_cursor=following)
+
+
+def _import(body: ContactImport) -> tuple[Names, contacts.Change]:
+    traits: dict[str, Any] = body.traits if body.email is None else body.traits | {"email": body.email}
+    email = contacts.normal_email(traits.get("email"))
+    if body.external_id is None and email is None:
+        message = "Give an external_id or an email."
+        raise ValidationFailed(message, details=[detail("external_id", "missing", message)])
+    return Names(user=body.external_id, email=email), _change(body, traits)
+
+
+def _change(body: ContactPatch, traits: dict[str, Any]) -> contacts.Change:
+    return contacts.Change(traits, body.tags, body.add_tags, body.remove_tags, body.unsubscribed)

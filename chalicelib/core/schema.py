@@ -1,0 +1,60 @@
+"""The bases of every model that a caller sees: bodies, queries and answers.
+
+Models are built when first used (`defer_build`): a container uses few of them, and building all costs its start.
+"""
+
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from chalicelib.core.clock import parse_instant
+
+T = TypeVar("T")
+
+
+class Body(BaseModel):
+    """A request's JSON: unknown fields are refused, and no type is coerced into another."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+
+
+class Query(BaseModel):
+    """A request's query parameters: unknown ones are refused; numbers and booleans are read from their text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class Answer(BaseModel):
+    """What an endpoint answers; fields that are None are shown as null."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+class PageQuery(Query):
+    """The two parameters that every list takes."""
+
+    limit: Annotated[int, Field(ge=1, le=100, description="Items for each page.")] = 25
+    cursor: Annotated[
+        str | None, Field(max_length=4096, description="`next_cursor` of the page before, as it was given.")
+    ] = None
+
+
+class Page(Answer, Generic[T]):
+    """One page of a list."""
+
+    data: list[T]
+    has_more: bool
+    next_cursor: Annotated[str | None, Field(description="Where the next page goes on; null at the end.")]
+
+
+def _instant(text: object) -> object:
+    if not isinstance(text, str):
+        raise ValueError("an ISO 8601 moment as text")  # noqa: TRY004 - pydantic takes ValueError
+    try:
+        return parse_instant(text)
+    except ValueError:
+        raise ValueError("not an ISO 8601 moment") from None
+
+
+Instant = Annotated[int, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+"""A moment given as ISO 8601 text, a date being midnight UTC; milliseconds inside."""

@@ -1,0 +1,20 @@
+"""What a contact did, as it stands on the timeline. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of a timeline; moments in ms. `message_id` is None where the caller gave none."""
+
+    id: str
+    name: str
+    type: str
+    contact_id: str
+    properties: dict[str, Any]
+    context: dict[str, Any]
+    timestamp: int
+    received_at: int
+    message_id: str | None = None
+    historical: bool = False

@@ -1,0 +1,81 @@
+"""Public verbs of the activity feature: what was seen, what is written, what is listed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from chalicelib.core import clock
+from chalicelib.features.activity import store
+from chalicelib.features.activity.model import Event
+from chalicelib.platform import cursor
+from chalicelib.platform.keys import Key, Tenant, moment_sk
+from chalicelib.platform.listing import FIRST, LAST, Listed, Range, fill
+from chalicelib.platform.table import Item, Put
+
+event_op = store.event_op
+message_key = store.message_key
+message_op = store.message_op
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events to list; moments in ms, `since` inclusive, `until` exclusive."""
+
+    contact_id: str | None = None
+    name: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+def is_seen(items: Mapping[Key, Item], key: Key, received_at: int) -> bool:
+    """True where a message with that key was received before, within 24 hours of `received_at`."""
+    return store.is_seen(items.get(key), received_at)
+
+
+def recent(tenant: Tenant, contact_id: str, count: int) -> list[Event]:
+    """A contact's newest events."""
+    sources = store.timeline(tenant, contact_id, Range(), count)
+    return fill(sources, count, lambda found: store.hydrate(tenant, found)).rows
+
+
+def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tuple[list[Event], str | None]:
+    """A page of the project's events, newest first, and the cursor of the next one.
+
+    Raises BadRequest where `after` is not a cursor of this list.
+    """
+    filters = {"contact": only.contact_id, "name": only.name, "since": only.since, "until": only.until}
+    span = Range(
+        low=FIRST if only.since is None else moment_sk(max(0, only.since), ""),
+        high=LAST if only.until is None else moment_sk(max(0, only.until), ""),
+    )
+    if after is not None:
+        span = Range(span.low, cursor.decode(after, tenant, "events", filters))
+    if only.contact_id is None:
+        sources = store.stream(tenant, span, limit, only.name)
+    else:
+        sources = store.timeline(tenant, only.contact_id, span, limit, only.name)
+    page: Listed[Event] = fill(sources, limit, lambda found: store.hydrate(tenant, found))
+    following = cursor.encode(tenant, "events", filters, page.position) if page.position else None
+    return page.rows, following
+
+
+def mark_days(tenant: Tenant, events: Iterable[tuple[int, str]]) -> None:
+    """Note the days that have events, given as (moment in ms, event id); may be repeated."""
+    days: dict[str, list[str]] = {}
+    for moment, event_id in events:
+        days.setdefault(clock.day(moment), []).append(event_id)
+    for day, event_ids in days.items():
+        store.mark_day(tenant, day, event_ids)
+
+
+__all__ = [
+    "Event",
+    "Filter",
+    "Put",
+    "event_op",
+    "is_seen",
+    "listing",
+    "mark_days",
+    "message_key",
+    "message_op",
+    "recent",
+]

@@ -1,0 +1,133 @@
+"""Events in the table: a row for each event, one for each message seen, one for each day that has events."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from chalicelib.core import clock, strict_json
+from chalicelib.features.activity.model import Event
+from chalicelib.platform import table
+from chalicelib.platform.keys import EVENT_SHARDS, Key, Tenant, contact_of, shard_of
+from chalicelib.platform.listing import Entry, Merge, Range
+from chalicelib.platform.table import Condition, Item, Put, Update, attr
+
+DEDUPE_WINDOW = clock.DAY
+"""Milliseconds of receipt for which a message id counts once."""
+
+_TTL_MARGIN = clock.HOUR
+_DAYS_A_PAGE = 100
+_SPARSE_CHUNK = 250
+"""Rows read from each shard at a time where a filter will drop most of them."""
+
+
+def event_op(tenant: Tenant, event: Event, told: Sequence[str] = ()) -> Put:
+    """The row of an event; `told` names the domain events that it stands for besides itself."""
+    key = tenant.event(event.contact_id, event.name, event.timestamp, event.id)
+    timeline = tenant.timeline_entry(event.contact_id, event.timestamp, event.id)
+    stream = tenant.stream_entry(event.timestamp, event.id)
+    attrs = {
+        "id": event.id,
+        "event": event.name,
+        "type": event.type,
+        "properties": strict_json.dumps(event.properties) if event.properties else None,
+        "context": strict_json.dumps(event.context) if event.context else None,
+        "timestamp": event.timestamp,
+        "received_at": event.received_at,
+        "message_id": event.message_id,
+        "historical": event.historical or None,
+        "told": list(told) or None,
+        "list_pk": timeline.pk,
+        "list_sk": timeline.sk,
+        "stream_pk": stream.pk,
+        "stream_sk": stream.sk,
+    }
+    return Put(key, attrs, attr("PK").not_exists())
+
+
+def message_key(tenant: Tenant, event_id: str, message_id: str | None) -> Key:
+    """What stands for the message; one without an id of its own counts as itself, so that a redelivery is seen."""
+    return tenant.message(f"e#{event_id}" if message_id is None else f"m#{message_id}")
+
+
+def message_op(tenant: Tenant, event_id: str, message_id: str | None, received_at: int) -> Put:
+    """Remember the message; refused where it was seen within the window."""
+    expired = attr("expires_at").lte(received_at)
+    attrs = {
+        "event_id": event_id,
+        "expires_at": received_at + DEDUPE_WINDOW,
+        "ttl": (clock.system_ms() + DEDUPE_WINDOW + _TTL_MARGIN) // clock.SECOND,
+    }
+    return Put(message_key(tenant, event_id, message_id), attrs, attr("PK").not_exists() | expired)
+
+
+def is_seen(item: Item | None, received_at: int) -> bool:
+    """True where the row remembers a message received less than the window before."""
+    return item is not None and bool(item["expires_at"] > received_at)
+
+
+def mark_day(tenant: Tenant, day: str, event_ids: Iterable[str]) -> None:
+    """The project has events on that day, in the shards of these; saying it again changes nothing."""
+    shards = {shard_of(event_id, EVENT_SHARDS) for event_id in event_ids}
+    table.write(Update(tenant.day(day), add={"shards": shards}))
+
+
+def timeline(tenant: Tenant, contact_id: str, span: Range, limit: int, name: str | None = None) -> Iterator[Merge]:
+    """One contact's events, newest first."""
+    where, chunk = _named(tenant, name, limit)
+    yield Merge([tenant.timeline_partition(contact_id)], "list", span, chunk, where)
+
+
+def stream(tenant: Tenant, span: Range, limit: int, name: str | None = None) -> Iterator[Merge]:
+    """All events of the project, newest first, a day at a time; days without events cost nothing."""
+    where, chunk = _named(tenant, name, limit)
+    for item in _days(tenant, span):
+        partitions = tenant.stream_partitions(item["SK"])
+        yield Merge([partitions[shard] for shard in sorted(item["shards"])], "stream", span, chunk, where)
+
+
+def hydrate(tenant: Tenant, found: Sequence[Entry]) -> list[Event | None]:
+    """The event behind each entry; None where it, or its contact, is gone."""
+    contacts = {entry.key: tenant.contact(contact_of(entry.key.pk) or "") for entry in found}
+    items = table.batch_get([*contacts, *contacts.values()])
+    return [_visible(items.get(entry.key), items.get(contacts[entry.key])) for entry in found]
+
+
+def _visible(item: Item | None, contact: Item | None) -> Event | None:
+    if item is None or contact is None or contact["status"] != "active":
+        return None
+    return _from_item(item, contact["id"])
+
+
+def _from_item(item: Item, contact_id: str) -> Event:
+    return Event(
+        id=item["id"],
+        name=item["event"],
+        type=item["type"],
+        contact_id=contact_id,
+        properties=strict_json.loads(item.get("properties", "{}").encode()),
+        context=strict_json.loads(item.get("context", "{}").encode()),
+        timestamp=item["timestamp"],
+        received_at=item["received_at"],
+        message_id=item.get("message_id"),
+        historical=item.get("historical", False),
+    )
+
+
+def _named(tenant: Tenant, name: str | None, limit: int) -> tuple[Condition | None, int]:
+    if name is None:
+        return None, limit + 2
+    return attr("SK").begins_with(tenant.event_prefix(name)), _SPARSE_CHUNK
+
+
+def _days(tenant: Tenant, span: Range) -> Iterator[Item]:
+    low, high = _day_of(span.low), _day_of(span.high)
+    after = None
+    while low <= high:
+        page = table.query(tenant.day(low).pk, between=(low, high), limit=_DAYS_A_PAGE, newest_first=True, after=after)
+        yield from page.items
+        after = page.last
+        if after is None:
+            return
+
+
+def _day_of(position: str) -> str:
+    digits = position.partition("#")[0]
+    return clock.day(int(digits)) if digits.isdigit() and len(digits) > 1 else position

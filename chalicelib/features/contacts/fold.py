@@ -1,0 +1,126 @@
+"""How what is said of a contact becomes its state. Pure, and the same whatever order things are said in.
+
+Every function changes the contact that it is given and tells what changed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.core import strict_json
+from chalicelib.core.events import FIRST_TOUCH, LAST_TOUCH
+from chalicelib.features.contacts.model import (
+    MAX_GROUPS,
+    MAX_TRAIT_BYTES,
+    MAX_TRAIT_KEYS,
+    Contact,
+    Group,
+    Stamp,
+)
+
+_MAX_STAMPS = 2 * MAX_TRAIT_KEYS
+_TOUCHES = frozenset({FIRST_TOUCH, LAST_TOUCH})
+
+
+def merge_traits(contact: Contact, traits: Mapping[str, Any], stamp: Stamp) -> tuple[set[str], list[str]]:
+    """Set traits key by key (None removes); the greater stamp wins.
+
+    Returns the changed keys, and those that did not fit into the contact.
+    """
+    changed: set[str] = set()
+    overflow: list[str] = []
+    room = _Room(contact)
+    for key, value in traits.items():
+        if stamp.receipt < contact.floors.get(key, ""):
+            continue
+        current = contact.stamps.get(key)
+        if current is not None and current >= stamp:
+            continue
+        if value is not None and not room.take(key, value):
+            overflow.append(key)
+            continue
+        if _assign(contact, key, value, stamp):
+            changed.add(key)
+    _forget_oldest_removals(contact)
+    return changed, overflow
+
+
+def settle_traits(contact: Contact, traits: Mapping[str, Any], stamp: Stamp) -> tuple[set[str], list[str]]:
+    """Set traits by the Management API: as `merge_traits`, and against all that was received before it."""
+    for key in traits:
+        current = contact.stamps.get(key)
+        if current is not None and current.receipt < stamp.receipt:
+            del contact.stamps[key]
+        contact.floors[key] = max(stamp.receipt, contact.floors.get(key, ""))
+    return merge_traits(contact, traits, stamp)
+
+
+def touch(contact: Contact, campaign: Mapping[str, Any], stamp: Stamp) -> set[str]:
+    """First and last touch by a campaign (UTM): the least stamp and the greatest one. Returns the changed keys."""
+    first = contact.stamps.get(FIRST_TOUCH)
+    last = contact.stamps.get(LAST_TOUCH)
+    changed: set[str] = set()
+    if (first is None or stamp < first) and _assign(contact, FIRST_TOUCH, dict(campaign), stamp):
+        changed.add(FIRST_TOUCH)
+    if (last is None or stamp > last) and _assign(contact, LAST_TOUCH, dict(campaign), stamp):
+        changed.add(LAST_TOUCH)
+    return changed
+
+
+def join_group(contact: Contact, group_id: str, moment: int) -> bool:
+    """Make the contact a member from the earliest moment told. Returns whether anything changed."""
+    known = {group.id: group for group in contact.groups}
+    before = known.get(group_id)
+    if before is not None and before.joined_at <= moment:
+        return False
+    known[group_id] = Group(group_id, moment)
+    groups = sorted(known.values(), key=lambda group: (group.joined_at, group.id))[:MAX_GROUPS]
+    changed = groups != contact.groups
+    contact.groups = groups
+    return changed
+
+
+def see(contact: Contact, moment: int) -> None:
+    """The contact did something at `moment`."""
+    contact.last_seen_at = max(moment, contact.last_seen_at or moment)
+
+
+class _Room:
+    """How much a contact's traits may still grow."""
+
+    def __init__(self, contact: Contact) -> None:
+        self._sizes = {k: _size(k, v) for k, v in contact.traits.items() if k not in _TOUCHES}
+        self._bytes = sum(self._sizes.values())
+
+    def take(self, key: str, value: Any) -> bool:
+        """Reserve the room for one trait; False where there is none."""
+        before = self._sizes.get(key, 0)
+        after = _size(key, value)
+        if self._bytes - before + after > MAX_TRAIT_BYTES or (not before and len(self._sizes) >= MAX_TRAIT_KEYS):
+            return False
+        self._sizes[key] = after
+        self._bytes += after - before
+        return True
+
+
+def _size(key: str, value: Any) -> int:
+    return len(key.encode()) + len(strict_json.dumps(value).encode())
+
+
+def _assign(contact: Contact, key: str, value: Any, stamp: Stamp) -> bool:
+    contact.stamps[key] = stamp
+    before = contact.traits.get(key)
+    if value is None:
+        contact.traits.pop(key, None)
+    else:
+        contact.traits[key] = value
+    # True and 1 are equal in Python and different traits.
+    return before != value or type(before) is not type(value)
+
+
+def _forget_oldest_removals(contact: Contact) -> None:
+    """A removed key is remembered so that a late, older value does not bring it back; not without bound."""
+    removed = [key for key in contact.stamps if key not in contact.traits]
+    excess = len(contact.stamps) - _MAX_STAMPS
+    for key in sorted(removed, key=lambda key: contact.stamps[key])[: max(0, excess)]:
+        del contact.stamps[key]
+        contact.floors.pop(key, None)

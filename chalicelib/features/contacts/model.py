@@ -1,0 +1,108 @@
+"""A contact and what can be said of it without asking anybody. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import idna
+
+MAX_TRAIT_BYTES = 64 * 1024
+MAX_TRAIT_KEYS = 500
+MAX_TAGS = 40
+MAX_TAG_BYTES = 128
+MAX_GROUPS = 100
+
+_MAX_EMAIL_BYTES = 254
+
+Status = Literal["active", "deleted", "merged"]
+IdentityKind = Literal["user", "anonymous", "email"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stamp:
+    """When a value was set, ordered as the contract decides between two values of one key.
+
+    The later `moment` (ms) wins; between equal ones the server's own moments come after those that callers gave;
+    between two of the callers' the greater `message_id`; then the later `receipt` (a ULID made at the door).
+    """
+
+    moment: int
+    server_made: bool
+    message_id: str
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An organisation that a contact belongs to; `joined_at` in ms."""
+
+    id: str
+    joined_at: int
+
+
+@dataclass(slots=True)
+class Contact:
+    """One person. Moments in ms; `version` counts writes.
+
+    `stamps` has one entry for each key ever set, removed ones too.
+    `floors` keeps, for keys that the Management API has set, the receipt before which nothing counts any more.
+    """
+
+    id: str
+    created_at: int
+    updated_at: int
+    external_id: str | None = None
+    email: str | None = None
+    traits: dict[str, Any] = field(default_factory=dict)
+    stamps: dict[str, Stamp] = field(default_factory=dict)
+    floors: dict[str, str] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+    last_seen_at: int | None = None
+    unsubscribed_at: int | None = None
+    status: Status = "active"
+    merged_into: str | None = None
+    version: int = 0
+
+
+def normal_email(value: object) -> str | None:
+    """An address trimmed, in lower case, its domain in IDNA form; None where `value` is no address.
+
+    Syntax only: one `@`, a local part, and a domain of at least two labels (RFC 5321 lengths).
+    """
+    if not isinstance(value, str):
+        return None
+    local, at, domain = value.strip().lower().rpartition("@")
+    if not at or not local or "@" in local or any(character.isspace() or character < " " for character in local):
+        return None
+    try:
+        ascii_domain = idna.encode(domain, uts46=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        return None
+    address = f"{local}@{ascii_domain}"
+    if "." not in ascii_domain or len(address.encode()) > _MAX_EMAIL_BYTES:
+        return None
+    return address
+
+
+def normal_tags(tags: Iterable[str]) -> list[str]:
+    """Tags without repeats, in the order in which they first come."""
+    return list(dict.fromkeys(tags))
+
+
+def pack_stamps(stamps: Mapping[str, Stamp]) -> list[list[Any]]:
+    """Stamps as JSON: keys that were set together share one entry, so that a contact stays small."""
+    packed: dict[Stamp, list[Any]] = {}
+    for key, stamp in stamps.items():
+        entry = packed.setdefault(stamp, [stamp.moment, int(stamp.server_made), stamp.message_id, stamp.receipt])
+        entry.append(key)
+    return list(packed.values())
+
+
+def unpack_stamps(packed: Iterable[list[Any]]) -> dict[str, Stamp]:
+    """The reverse of `pack_stamps`."""
+    return {
+        key: Stamp(moment, bool(made), message_id, receipt)
+        for moment, made, message_id, receipt, *keys in packed
+        for key in keys
+    }

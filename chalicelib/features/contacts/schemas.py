@@ -1,0 +1,130 @@
+"""Bodies and answers of the contact endpoints."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from chalicelib.core import strict_json
+from chalicelib.core.clock import iso
+from chalicelib.core.schema import Answer, Body
+from chalicelib.features.contacts.model import (
+    MAX_TAG_BYTES,
+    MAX_TAGS,
+    MAX_TRAIT_KEYS,
+    Contact,
+    Group,
+    normal_email,
+)
+
+MAX_NAME_BYTES = 256
+MAX_VALUE_BYTES = 10 * 1024
+MAX_NESTING = 8
+
+
+def _traits(traits: dict[str, Any]) -> dict[str, Any]:
+    for key, value in traits.items():
+        if not key.strip() or len(key.encode()) > MAX_NAME_BYTES or "\0" in key:
+            raise ValueError(f"trait names have 1 to {MAX_NAME_BYTES} bytes and no NUL")
+        if key.startswith("$"):
+            raise ValueError("trait names that begin with $ are reserved")
+        if len(strict_json.dumps(value).encode()) > MAX_VALUE_BYTES:
+            raise ValueError(f"the value of {key} is over {MAX_VALUE_BYTES} bytes")
+        if strict_json.depth(value) > MAX_NESTING - 1:
+            raise ValueError(f"the value of {key} is nested deeper than {MAX_NESTING}")
+    if traits.get("email") is not None and normal_email(traits["email"]) is None:
+        raise ValueError("email is not an email address")
+    return traits
+
+
+def _tag(tag: str) -> str:
+    if not tag.strip() or len(tag.encode()) > MAX_TAG_BYTES or "\0" in tag:
+        raise ValueError(f"a tag has 1 to {MAX_TAG_BYTES} bytes and no NUL")
+    return tag
+
+
+def _email(text: str) -> str:
+    address = normal_email(text)
+    if address is None:
+        raise ValueError("not an email address")
+    return address
+
+
+def _external_id(text: str) -> str:
+    if not text.strip() or len(text.encode()) > MAX_NAME_BYTES or "\0" in text:
+        raise ValueError(f"an external id has 1 to {MAX_NAME_BYTES} bytes and no NUL")
+    return text
+
+
+Traits = Annotated[dict[str, Any], Field(max_length=MAX_TRAIT_KEYS), AfterValidator(_traits)]
+Tags = Annotated[list[Annotated[str, AfterValidator(_tag)]], Field(max_length=MAX_TAGS)]
+Email = Annotated[str, StringConstraints(max_length=320), AfterValidator(_email)]
+ExternalId = Annotated[str, AfterValidator(_external_id)]
+
+
+class ContactPatch(Body):
+    """What to change; fields that are not sent stay as they are."""
+
+    traits: Annotated[Traits, Field(description="Merged key by key; null removes a key.")] = Field(
+        default_factory=dict, examples=[{"plan": "scale", "company_size": 50}]
+    )
+    tags: Annotated[Tags | None, Field(description="Replaces all tags.")] = Field(
+        default=None, examples=[["enterprise", "active", "upgraded"]]
+    )
+    add_tags: Tags = Field(default_factory=list)
+    remove_tags: Tags = Field(default_factory=list)
+    unsubscribed: Annotated[bool | None, Field(description="Whether the contact may be sent mail no more.")] = None
+
+
+class ContactImport(ContactPatch):
+    """A contact to create, or to update where its external id, else its email, is known."""
+
+    external_id: ExternalId | None = None
+    email: Email | None = None
+
+
+class ContactAnswer(Answer):
+    """A contact as lists show it."""
+
+    id: str = Field(examples=["cntct_01j8x2m4k00000000000000000"])
+    email: str | None
+    external_id: str | None
+    traits: dict[str, Any]
+    tags: list[str]
+    created_at: str
+    updated_at: str
+    last_seen_at: str | None = None
+    unsubscribed_at: str | None = None
+
+
+class GroupAnswer(Answer):
+    """An organisation that a contact belongs to."""
+
+    id: str
+    joined_at: str
+
+
+class DeletedAnswer(Answer):
+    """What is gone."""
+
+    id: str
+    deleted: bool
+
+
+def group_shown(group: Group) -> GroupAnswer:
+    """The group as its callers see it."""
+    return GroupAnswer(id=group.id, joined_at=iso(group.joined_at))
+
+
+def shown(contact: Contact) -> ContactAnswer:
+    """The contact as its callers see it."""
+    return ContactAnswer(
+        id=contact.id,
+        email=contact.email,
+        external_id=contact.external_id,
+        traits=contact.traits,
+        tags=contact.tags,
+        created_at=iso(contact.created_at),
+        updated_at=iso(contact.updated_at),
+        last_seen_at=None if contact.last_seen_at is None else iso(contact.last_seen_at),
+        unsubscribed_at=None if contact.unsubscribed_at is None else iso(contact.unsubscribed_at),
+    )

@@ -1,0 +1,202 @@
+"""Write queued events: find whose they are, fold them into the contacts, and commit contact and events together.
+
+What: each event becomes a row of one contact's timeline, in the order of the queue. How: two reads for all that is in
+hand (identities; then contacts and messages seen), then one transaction for each chunk of a contact's events. It may be
+repeated at any point: the message row is in the event's transaction, so what was written is passed over.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.core import clock, events, ids
+from chalicelib.core.errors import Unavailable
+from chalicelib.features.activity import service as activity
+from chalicelib.features.activity.intake import Accepted
+from chalicelib.features.activity.model import Event
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.contacts.model import Contact, Stamp
+from chalicelib.features.contacts.rules import Directory, Names, Resolved
+from chalicelib.platform import table
+from chalicelib.platform.keys import Key, Tenant
+from chalicelib.platform.table import ConditionFailed, Op
+
+_ATTEMPTS = 10
+_LONGEST_PAUSE = 0.2
+_CHUNK_OPS = 90
+_CHUNK_BYTES = 1_000_000
+_WIDEST_EVENT = 9
+"""Operations of one event at the most: its row, its message, two notes, four claims or releases; and the contact."""
+
+
+def run(tenant: Tenant, accepted: Sequence[Accepted]) -> None:
+    """Record the events, each once. Raises Unavailable where others keep changing the same contacts."""
+    remaining = list(accepted)
+    written: set[str] = set()
+    for attempt in range(_ATTEMPTS):
+        remaining = _attempt(tenant, remaining, written)
+        if not remaining:
+            return
+        clock.sleep(random.uniform(0, _LONGEST_PAUSE * attempt / _ATTEMPTS))  # noqa: S311 - jitter, not a secret
+    raise Unavailable
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """What one transaction writes, and the events that are done with it."""
+
+    accepted: list[Accepted] = field(default_factory=list)
+    rows: list[Op] = field(default_factory=list)
+    ops: list[Op] = field(default_factory=list)
+    size: int = 0
+
+
+@dataclass(slots=True)
+class _Draft:
+    """One contact and the chunks of its events, in order; the last one is still open."""
+
+    contact: Contact
+    chunks: list[_Chunk] = field(default_factory=lambda: [_Chunk()])
+
+
+def _attempt(tenant: Tenant, accepted: list[Accepted], written: set[str]) -> list[Accepted]:
+    """Write what can be written now; returns the events of contacts that somebody else changed meanwhile, in order."""
+    names = {event.id: _names(event) for event in accepted}
+    pointers = contacts.pointers(tenant, names.values())
+    message_keys = {event.id: activity.message_key(tenant, event.id, event.message_id) for event in accepted}
+    items = table.batch_get([*contacts.keys(tenant, pointers), *message_keys.values()])
+    directory = contacts.directory(tenant, pointers, items)
+    drafts: dict[str, _Draft] = {}
+    taken: set[Key] = set()
+    for event in accepted:
+        key = message_keys[event.id]
+        if event.id in written or key in taken or activity.is_seen(items, key, event.received_at):
+            continue
+        taken.add(key)
+        resolved = directory.resolve(names[event.id], event.received_at)
+        draft = drafts.setdefault(resolved.contact.id, _Draft(resolved.contact))
+        _append(tenant, draft, event, resolved, directory)
+    again: set[str] = set()
+    for draft in drafts.values():
+        _seal(tenant, draft, directory)
+        again |= _commit(draft, written)
+    return [event for event in accepted if event.id in again]
+
+
+def _names(event: Accepted) -> Names:
+    email = contacts.normal_email(event.traits.get("email")) if event.type == "identify" else None
+    return Names(user=event.user_id, anonymous=event.anonymous_id, email=email)
+
+
+def _append(tenant: Tenant, draft: _Draft, event: Accepted, resolved: Resolved, directory: Directory) -> None:
+    told, extra = _fold(event, resolved, directory)
+    row = _row(resolved.contact, event)
+    ops = [
+        activity.event_op(tenant, row, told),
+        *(activity.event_op(tenant, other) for other in extra),
+        activity.message_op(tenant, event.id, event.message_id, event.received_at),
+    ]
+    chunk = draft.chunks[-1]
+    chunk.accepted.append(event)
+    chunk.rows += ops
+    chunk.size += sum(len(value) for op in ops for value in op.attrs.values() if isinstance(value, str))
+    if (
+        len(chunk.rows) + len(directory.pending(draft.contact)) > _CHUNK_OPS - _WIDEST_EVENT
+        or chunk.size > _CHUNK_BYTES
+    ):
+        _seal(tenant, draft, directory)
+        draft.chunks.append(_Chunk())
+
+
+def _row(contact: Contact, event: Accepted) -> Event:
+    return Event(
+        id=event.id,
+        name=event.name,
+        type=event.type,
+        contact_id=contact.id,
+        properties=_properties(event),
+        context=event.context,
+        timestamp=event.timestamp,
+        received_at=event.received_at,
+        message_id=event.message_id,
+        historical=event.historical,
+    )
+
+
+def _properties(event: Accepted) -> dict[str, Any]:
+    """What the timeline shows of each type: traits of an identify, the group and its traits, the name left behind."""
+    if event.type == "identify":
+        return event.traits
+    if event.type == "group":
+        return {"group_id": event.group_id, "traits": event.traits}
+    if event.type == "alias":
+        return {"previous_id": event.previous_id}
+    return event.properties
+
+
+def _seal(tenant: Tenant, draft: _Draft, directory: Directory) -> None:
+    """Close the open chunk with the contact as it is after the chunk's events."""
+    chunk = draft.chunks[-1]
+    if chunk.accepted:
+        chunk.ops = [*chunk.rows, *contacts.saving(tenant, draft.contact, directory)]
+
+
+def _commit(draft: _Draft, written: set[str]) -> set[str]:
+    """Write the chunks in order up to the first that is refused; returns the ids of the events not written."""
+    for n, chunk in enumerate(draft.chunks):
+        try:
+            if chunk.ops:
+                table.transact(chunk.ops)
+        except ConditionFailed as refused:
+            written |= _rows_that_stand(chunk, refused)
+            return {event.id for later in draft.chunks[n:] for event in later.accepted} - written
+        written |= {event.id for event in chunk.accepted}
+    return set()
+
+
+def _rows_that_stand(chunk: _Chunk, refused: ConditionFailed) -> set[str]:
+    """Events whose own row is in the table already: redelivered after their message row had expired."""
+    standing = {str(item["id"]) for item in refused.failed.values() if item and "event" in item}
+    return standing & {event.id for event in chunk.accepted}
+
+
+def _fold(event: Accepted, resolved: Resolved, directory: Directory) -> tuple[list[str], list[Event]]:
+    """Change the contact as the event says; returns the domain events told by its row, and further timeline rows."""
+    contact = resolved.contact
+    changed = resolved.is_named
+    extra: list[Event] = []
+    stamp = Stamp(event.timestamp, not event.given, (event.message_id or "") if event.given else "", event.id)
+    if event.type == "identify":
+        keys, overflow = contacts.merge_traits(contact, event.traits, stamp)
+        changed |= bool(keys)
+        holder = directory.settle_email(contact) if "email" in keys else None
+        if holder is not None:
+            extra.append(_note(contact, event, events.IDENTITY_CONFLICT, {"kind": "email", "held_by": holder}))
+        if overflow:
+            extra.append(_note(contact, event, events.TRAITS_OVERFLOW, {"dropped": overflow}))
+    if event.type == "group" and event.group_id is not None:
+        changed |= contacts.join_group(contact, event.group_id, event.timestamp)
+    campaign = event.context.get("campaign")
+    if isinstance(campaign, dict) and campaign:
+        changed |= bool(contacts.touch(contact, campaign, stamp))
+    contacts.see(contact, event.timestamp)
+    if resolved.is_new:
+        return [events.CONTACT_CREATED], extra
+    if changed:
+        contact.updated_at = max(contact.updated_at, event.received_at)
+    return [events.CONTACT_UPDATED] if changed else [], extra
+
+
+def _note(contact: Contact, event: Accepted, name: str, properties: dict[str, Any]) -> Event:
+    """A row that the server adds to the timeline, at the moment of the event that caused it."""
+    return Event(
+        id=ids.new_id("evt"),
+        name=name,
+        type="system",
+        contact_id=contact.id,
+        properties=properties,
+        context={},
+        timestamp=event.timestamp,
+        received_at=event.received_at,
+    )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, WaiterError
 
 from infra import artifact
 from infra.package import PackagingError, package
@@ -55,12 +55,12 @@ class Release:
 
 def deploy(release: Release, session: boto3.Session) -> dict[str, str]:
     """Create or update the stack and return its outputs. Raises DeployError."""
+    if session.region_name is None:
+        raise DeployError("no region is set: set AWS_DEFAULT_REGION, or a profile that has one")
     try:
         bucket = _bucket(release, session)
         template_url = _upload(release, session, bucket)
         return _run(release, session.client("cloudformation"), template_url)
-    except NoRegionError as error:
-        raise DeployError("no region is set: set AWS_DEFAULT_REGION, or a profile that has one") from error
     except NoCredentialsError as error:
         raise DeployError("no AWS credentials were found: run `aws configure`, or set AWS_PROFILE") from error
     except (BotoCoreError, ClientError) as error:

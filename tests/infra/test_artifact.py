@@ -1,0 +1,225 @@
+"""What `make package` builds can be deployed, and holds what it needs and nothing else."""
+
+import copy
+import importlib.util
+import json
+import platform
+import shutil
+import subprocess
+import sys
+import textwrap
+import zipfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
+
+from infra import template
+from infra.artifact import Artifact, functions, problems
+
+LAMBDA_PROVIDES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+EVENT_FUNCTIONS = {"Ingest", "Bus", "BusRetry"}
+
+
+def lint(document: dict[str, Any], folder: Path) -> str:
+    """What cfn-lint says of a template; empty where it finds nothing."""
+    path = folder / "template.json"
+    path.write_text(json.dumps(document, indent=2), encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", "us-east-1", "--", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def expanded(document: dict[str, Any]) -> dict[str, Any]:
+    """The template as CloudFormation gets it, after the serverless transform."""
+
+    class NoManagedPolicies:
+        def load(self) -> dict[str, str]:
+            return {}
+
+    uploaded = copy.deepcopy(document)
+    for function in functions(uploaded).values():
+        function["CodeUri"] = "s3://growthos-artifacts/code.zip"
+    result: dict[str, Any] = transform(uploaded, {}, NoManagedPolicies())
+    return result
+
+
+def test_the_artifact_is_fit_to_be_deployed(artifact: Artifact) -> None:
+    assert problems(artifact) == []
+
+
+def test_the_packaged_template_is_valid(packaged: dict[str, Any], tmp_path: Path) -> None:
+    assert lint(packaged, tmp_path) == ""
+
+
+def test_the_template_is_valid_after_the_serverless_transform(
+    packaged: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert lint(expanded(packaged), tmp_path) == ""
+
+
+def test_the_template_names_every_function_of_the_app_and_no_others(packaged: dict[str, Any]) -> None:
+    named = {name for name, body in template.load()["Resources"].items() if "LoggingConfig" in body["Properties"]}
+    assert named == functions(packaged).keys()
+    assert {name for name in named if "Events" in functions(packaged)[name]} == EVENT_FUNCTIONS
+
+
+def test_each_worker_answers_for_the_handler_of_its_name(packaged: dict[str, Any]) -> None:
+    for logical_id in EVENT_FUNCTIONS:
+        assert functions(packaged)[logical_id]["Handler"] == f"app.{template.function_name(logical_id)}"
+
+
+@pytest.mark.parametrize("logical_id", sorted(EVENT_FUNCTIONS))
+def test_a_worker_can_report_the_items_of_a_batch_that_failed(packaged: dict[str, Any], logical_id: str) -> None:
+    events = functions(packaged)[logical_id]["Events"]
+    assert [event["Properties"]["FunctionResponseTypes"] for event in events.values()] == [["ReportBatchItemFailures"]]
+
+
+def test_the_batch_sizes_in_the_app_are_those_of_the_template(packaged: dict[str, Any]) -> None:
+    pristine = artifact_without_merge()
+    for logical_id in EVENT_FUNCTIONS:
+        assert pristine[logical_id] == {
+            event["Properties"]["BatchSize"] for event in functions(packaged)[logical_id]["Events"].values()
+        }
+
+
+def artifact_without_merge() -> dict[str, set[int]]:
+    """Batch sizes as app.py's decorators say them, by logical id."""
+    import app
+
+    sizes: dict[str, set[int]] = {}
+    for handler in app.app.event_sources:
+        logical_id = handler.name.title().replace("_", "")
+        sizes.setdefault(logical_id, set()).add(handler.batch_size)
+    return sizes
+
+
+def test_no_queue_or_stream_is_named_by_a_placeholder(packaged: dict[str, Any]) -> None:
+    for logical_id in EVENT_FUNCTIONS:
+        for event in functions(packaged)[logical_id]["Events"].values():
+            fed_by = event["Properties"].get("Queue") or event["Properties"].get("Stream")
+            assert fed_by.keys() == {"Fn::GetAtt"}
+
+
+def test_nothing_but_iam_can_start_the_function_that_makes_projects(packaged: dict[str, Any]) -> None:
+    assert "Events" not in functions(packaged)["CreateProject"]
+    invokers = [
+        body["Properties"]["FunctionName"]
+        for body in packaged["Resources"].values()
+        if body["Type"] == "AWS::Lambda::Permission"
+    ]
+    assert invokers == [{"Ref": "APIHandler"}]
+    assert "CreateProject" not in json.dumps(packaged["Resources"]["RestAPI"])
+
+
+def test_each_function_has_a_role_of_its_own_with_its_own_policy(packaged: dict[str, Any]) -> None:
+    roles = {name: body["Role"]["Fn::GetAtt"][0] for name, body in functions(packaged).items()}
+    assert len(set(roles.values())) == len(roles)
+    for role in roles.values():
+        properties = packaged["Resources"][role]["Properties"]
+        assert len(properties["Policies"]) == 1
+        assert "ManagedPolicyArns" not in properties
+
+
+def test_all_functions_run_on_the_python_that_packaged_them(packaged: dict[str, Any]) -> None:
+    runtimes = {body["Runtime"] for body in functions(packaged).values()}
+    assert runtimes == {f"python{sys.version_info.major}.{sys.version_info.minor}"}
+
+
+def test_a_position_in_the_paths_has_one_variable_name(packaged: dict[str, Any]) -> None:
+    """API Gateway refuses two variables of different names under one parent; chalice does not see it."""
+    variables: dict[str, set[str]] = defaultdict(set)
+    for path in packaged["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]:
+        parent = ""
+        for segment in path.strip("/").split("/"):
+            if segment.startswith("{"):
+                variables[parent].add(segment)
+            parent += f"/{segment}"
+    assert {parent: names for parent, names in variables.items() if len(names) > 1} == {}
+
+
+def test_the_gateway_unpacks_and_packs_bodies(packaged: dict[str, Any]) -> None:
+    assert packaged["Resources"]["RestAPI"]["Properties"]["MinimumCompressionSize"] == 1024
+
+
+def test_the_gateways_own_answers_are_part_of_the_deployed_api(
+    packaged: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    body = expanded(packaged)["Resources"]["RestAPI"]["Properties"]["Body"]
+    answers = body["x-amazon-apigateway-gateway-responses"]
+    assert answers["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
+    assert answers["DEFAULT_5XX"]["responseParameters"]["gatewayresponse.header.X-Request-Id"] == "context.requestId"
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="the bundle's libraries are for Linux on x86_64"
+)
+def test_the_bundle_needs_nothing_that_lambda_does_not_have(artifact: Artifact, tmp_path: Path) -> None:
+    """A bare interpreter with the bundle and the AWS client beside it imports the app and every module of ours."""
+    bundle, provided = tmp_path / "bundle", tmp_path / "provided"
+    with zipfile.ZipFile(artifact.bundle) as archive:
+        archive.extractall(bundle)
+    provided.mkdir()
+    for name in LAMBDA_PROVIDES:
+        spec = importlib.util.find_spec(name)
+        assert spec
+        assert spec.origin
+        source = Path(spec.origin) if name == "six" else Path(spec.origin).parent
+        (provided / source.name).symlink_to(source)
+    program = f"""
+        import importlib, pathlib, sys, warnings
+        sys.path[:0] = [{str(bundle)!r}, {str(provided)!r}]
+        warnings.simplefilter("error")
+        import app
+        for path in pathlib.Path({str(bundle)!r}).glob("chalicelib/**/*.py"):
+            importlib.import_module(".".join(path.relative_to({str(bundle)!r}).with_suffix("").parts))
+        print(app.app.app_name)
+    """
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert result.stdout == "growthos\n", result.stderr
+
+
+def broken(artifact: Artifact, folder: Path, document: dict[str, Any], extra: dict[str, str]) -> list[str]:
+    """Problems of a copy of the artifact with another template and with more files in its bundle."""
+    copied = Artifact(template=folder / "sam.json", bundle=folder / "deployment.zip")
+    copied.template.write_text(json.dumps(document), encoding="utf-8")
+    shutil.copyfile(artifact.bundle, copied.bundle)
+    with zipfile.ZipFile(copied.bundle, "a") as bundle:
+        for name, content in extra.items():
+            bundle.writestr(name, content)
+    return problems(copied)
+
+
+def test_a_handler_that_the_bundle_lacks_is_found(artifact: Artifact, packaged: dict[str, Any], tmp_path: Path) -> None:
+    document = copy.deepcopy(packaged)
+    document["Resources"]["Bus"]["Properties"]["Handler"] = "app.inner"
+    assert broken(artifact, tmp_path, document, {}) == ["Bus: the bundle has no app.inner"]
+
+
+def test_a_function_that_only_the_template_names_is_found(
+    artifact: Artifact, packaged: dict[str, Any], tmp_path: Path
+) -> None:
+    document = copy.deepcopy(packaged)
+    document["Resources"]["Mailer"] = {"Properties": {}}
+    expected = ["infra/resources names Mailer, which app.py does not declare"]
+    assert broken(artifact, tmp_path, document, {}) == expected
+
+
+def test_what_does_not_belong_into_the_bundle_is_found(
+    artifact: Artifact, packaged: dict[str, Any], tmp_path: Path
+) -> None:
+    extra = {"boto3/__init__.py": "", "tests/test_x.py": "", "chalicelib/__pycache__/x.pyc": ""}
+    assert broken(artifact, tmp_path, packaged, extra) == [
+        "the bundle contains boto3/",
+        "the bundle contains tests/",
+        "the bundle contains compiled files of ours",
+    ]

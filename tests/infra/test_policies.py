@@ -1,0 +1,100 @@
+"""Each function may do what it does, and nothing else."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from infra.package import PROJECT
+
+POLICIES = PROJECT / "infra" / "policies"
+CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
+FUNCTIONS = ["api_handler", "bus", "bus_retry", "create_project", "ingest"]
+
+# The streams of our own table: Lambda wants to list them before it reads the one that there is.
+WIDER_THAN_ONE_RESOURCE = {"${Table.Arn}/stream/*"}
+
+
+def statements(function: str) -> list[dict[str, Any]]:
+    """The statements of one function's policy."""
+    policy = json.loads((POLICIES / f"{function}.json").read_text(encoding="utf-8"))
+    found: list[dict[str, Any]] = policy["Statement"]
+    return found
+
+
+def grants(function: str) -> set[tuple[str, str]]:
+    """Pairs of an action and the resource that it is granted on."""
+    return {
+        (action, resource)
+        for statement in statements(function)
+        for action in statement["Action"]
+        for resource in resource_names(statement["Resource"])
+    }
+
+
+def resource_names(resource: Any) -> Iterator[str]:
+    """Each resource as text: `Table.Arn` for a GetAtt, the pattern for a Sub."""
+    for entry in resource if isinstance(resource, list) else [resource]:
+        yield ".".join(entry["Fn::GetAtt"]) if "Fn::GetAtt" in entry else entry["Fn::Sub"]
+
+
+def test_each_function_has_its_own_policy_and_no_policy_is_left_over() -> None:
+    assert sorted(CONFIG["lambda_functions"]) == FUNCTIONS
+    assert sorted(path.stem for path in POLICIES.glob("*.json")) == FUNCTIONS
+    for function, settings in CONFIG["lambda_functions"].items():
+        assert settings["iam_policy_file"] == f"../infra/policies/{function}.json"
+    assert CONFIG["autogen_policy"] is False
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_policy_names_more_than_the_deployments_own_resources(function: str) -> None:
+    for action, resource in grants(function):
+        assert "*" not in action
+        assert "*" not in resource or resource in WIDER_THAN_ONE_RESOURCE
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_function_can_read_the_whole_table_or_change_the_infrastructure(function: str) -> None:
+    allowed = {"logs", "dynamodb", "sqs", "secretsmanager"}
+    for action, _ in grants(function):
+        service, _, verb = action.partition(":")
+        assert service in allowed
+        assert not verb.startswith(("Scan", "PartiQL", "Set", "Add", "Purge", "Tag"))
+        assert verb in {"CreateLogStream"} or not verb.startswith("Create")
+        assert verb in {"DeleteItem", "DeleteMessage"} or not verb.startswith("Delete")
+        assert verb in {"PutItem", "PutLogEvents"} or not verb.startswith("Put")
+        assert verb in {"UpdateItem"} or not verb.startswith("Update")
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_each_function_can_write_its_log_and_no_others(function: str) -> None:
+    group = f"{function.title().replace('_', '')}LogGroup.Arn"
+    logged = {grant for grant in grants(function) if grant[0].startswith("logs:")}
+    assert logged == {("logs:CreateLogStream", group), ("logs:PutLogEvents", group)}
+
+
+@pytest.mark.parametrize(("function", "queue"), [("ingest", "IngestQueue.Arn"), ("bus_retry", "BusQueue.Arn")])
+def test_a_queue_worker_receives_from_its_own_queue_only(function: str, queue: str) -> None:
+    received = {resource for action, resource in grants(function) if action == "sqs:ReceiveMessage"}
+    assert received == {queue}
+    assert ("sqs:DeleteMessage", queue) in grants(function)
+    assert ("sqs:GetQueueAttributes", queue) in grants(function)
+
+
+def test_only_the_api_sends_to_ingest_and_reads_the_secret() -> None:
+    for function in FUNCTIONS:
+        can_send = ("sqs:SendMessage", "IngestQueue.Arn") in grants(function)
+        can_read = ("secretsmanager:GetSecretValue", "Secret.Id") in grants(function)
+        assert can_send == can_read == (function == "api_handler")
+
+
+def test_the_bus_reads_the_stream_and_sets_aside_what_fails() -> None:
+    assert {
+        ("dynamodb:GetRecords", "Table.StreamArn"),
+        ("dynamodb:GetShardIterator", "Table.StreamArn"),
+        ("dynamodb:DescribeStream", "Table.StreamArn"),
+        ("dynamodb:ListStreams", "${Table.Arn}/stream/*"),
+        ("sqs:SendMessage", "BusQueue.Arn"),
+        ("sqs:SendMessage", "BusDeadLetterQueue.Arn"),
+    } <= grants("bus")

@@ -1,0 +1,148 @@
+"""The template says what the design says, before anything is packaged."""
+
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib.platform.config import Settings
+from infra import template
+from infra.package import PROJECT
+from infra.template import EventSource
+
+CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
+RESOURCES: dict[str, Any] = template.load()["Resources"]
+GATEWAY_RESPONSES: dict[str, Any] = RESOURCES["RestAPI"]["Properties"]["GatewayResponses"]
+QUEUES = {name: body["Properties"] for name, body in RESOURCES.items() if body.get("Type") == "AWS::SQS::Queue"}
+CODES = {
+    400: "bad_request",
+    404: "not_found",
+    413: "payload_too_large",
+    429: "rate_limited",
+    500: "internal_error",
+    503: "unavailable",
+}
+
+
+def test_each_worker_is_fed_by_what_the_design_names() -> None:
+    assert template.event_sources() == [
+        EventSource("ingest", "sqs", "IngestQueue", 10, partial_failures=True),
+        EventSource("bus", "dynamodb", "Table", 100, partial_failures=True),
+        EventSource("bus_retry", "sqs", "BusQueue", 10, partial_failures=True),
+    ]
+
+
+def test_a_message_stays_hidden_for_six_times_its_functions_timeout() -> None:
+    for source in template.event_sources():
+        if source.kind == "sqs":
+            timeout = CONFIG["lambda_functions"][source.function]["lambda_timeout"]
+            assert template.visibility_timeout(source.source) >= 6 * timeout, source.function
+
+
+def test_each_fed_queue_gives_up_after_five_receives_into_a_queue_of_its_kind() -> None:
+    for source in template.event_sources():
+        if source.kind == "sqs":
+            assert template.max_receives(source.source) == 5
+            target = QUEUES[source.source]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+            assert QUEUES[target].get("FifoQueue") == QUEUES[source.source].get("FifoQueue")
+            assert QUEUES[target]["MessageRetentionPeriod"] > QUEUES[source.source]["MessageRetentionPeriod"]
+
+
+def test_every_queue_is_encrypted() -> None:
+    assert all(properties["SqsManagedSseEnabled"] for properties in QUEUES.values())
+
+
+def test_a_busy_lane_does_not_slow_the_others() -> None:
+    assert QUEUES["IngestQueue"]["FifoThroughputLimit"] == "perMessageGroupId"
+    assert QUEUES["IngestQueue"]["DeduplicationScope"] == "messageGroup"
+
+
+def test_a_poisoned_stream_record_is_set_aside_and_not_retried_for_a_day() -> None:
+    stream = RESOURCES["Bus"]["Properties"]["Events"]["BusDynamodbEventSource"]["Properties"]
+    assert stream["StartingPosition"] == "TRIM_HORIZON"
+    assert stream["BisectBatchOnFunctionError"] is True
+    assert 5 < stream["MaximumRetryAttempts"] <= 100
+    assert stream["MaximumRecordAgeInSeconds"] == 86_400
+    assert stream["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["BusDeadLetterQueue", "Arn"]}
+
+
+@pytest.mark.parametrize("index", ["list", "stream", "due"])
+def test_an_index_is_sparse_and_holds_keys_only(index: str) -> None:
+    indexes = {entry["IndexName"]: entry for entry in RESOURCES["Table"]["Properties"]["GlobalSecondaryIndexes"]}
+    assert indexes[index]["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    assert [key["AttributeName"] for key in indexes[index]["KeySchema"]] == [f"{index}_pk", f"{index}_sk"]
+
+
+def test_the_table_can_be_restored_to_any_second_and_is_encrypted_and_billed_by_request() -> None:
+    table = RESOURCES["Table"]["Properties"]
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert template.ttl_attribute() == "ttl"
+
+
+@pytest.mark.parametrize("name", ["Table", "Secret"])
+def test_what_cannot_be_made_again_outlives_the_stack(name: str) -> None:
+    assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_each_dead_letter_queue_and_the_streams_delay_have_an_alarm() -> None:
+    watched = {
+        (body["Properties"]["MetricName"], json.dumps(body["Properties"]["Dimensions"][0]["Value"]))
+        for body in RESOURCES.values()
+        if body.get("Type") == "AWS::CloudWatch::Alarm"
+    }
+    assert {
+        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["IngestDeadLetterQueue", "QueueName"]}'),
+        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["BusDeadLetterQueue", "QueueName"]}'),
+        ("IteratorAge", '{"Ref": "Bus"}'),
+    } <= watched
+
+
+def test_the_functions_are_told_exactly_what_the_settings_read() -> None:
+    variables = template.load()["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables.keys() == {f"GROWTHOS_{field.upper()}" for field in Settings.model_fields}
+
+
+@pytest.mark.parametrize("kind", GATEWAY_RESPONSES)
+def test_the_gateways_own_answers_have_the_shape_of_every_error(kind: str) -> None:
+    response = GATEWAY_RESPONSES[kind]
+    body = json.loads(response["ResponseTemplates"]["application/json"])
+    assert body == {
+        "error": {"code": CODES[response["StatusCode"]], "message": body["error"]["message"], "details": []},
+        "request_id": "$context.requestId",
+    }
+    headers = response["ResponseParameters"]["Headers"]
+    assert headers["X-Request-Id"] == "context.requestId"
+    assert ("Retry-After" in headers) == (response["StatusCode"] in {429, 503})
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("MISSING_AUTHENTICATION_TOKEN", 404),
+        ("INVALID_SIGNATURE", 404),
+        ("REQUEST_TOO_LARGE", 413),
+        ("THROTTLED", 429),
+        ("INTEGRATION_TIMEOUT", 503),
+        ("DEFAULT_4XX", 400),
+        ("DEFAULT_5XX", 500),
+    ],
+)
+def test_the_gateway_answers_with_the_contracts_status(kind: str, status: int) -> None:
+    assert GATEWAY_RESPONSES[kind]["StatusCode"] == status
+
+
+def test_the_local_engine_gets_the_resources_that_hold_data_and_nothing_else() -> None:
+    subset = template.engine_template("local")
+    assert subset["Resources"].keys() == {"Table", "Secret", *QUEUES}
+    assert subset["Resources"]["Table"] == RESOURCES["Table"]
+    assert subset["Outputs"].keys() >= {"TableName", "TableStreamArn", "IngestQueueUrl", "BusQueueUrl", "SecretArn"}
+    assert subset["Parameters"]["Stage"]["Default"] == "local"
+
+
+@pytest.mark.parametrize("stage", ["", "Prod", "9lives", "a_b", "x" * 21])
+def test_a_stage_name_that_cannot_be_part_of_a_queues_name_is_refused(stage: str) -> None:
+    with pytest.raises(ValueError, match="bad stage name"):
+        template.engine_template(stage)

@@ -6,7 +6,7 @@ Unknown fields are passed over. Nothing here reads a clock, a table or a network
 
 import unicodedata
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -148,6 +148,7 @@ def _accept_item(item: object, arrival: Arrival, path: str) -> Accepted | Refuse
 
 def _event(reader: "_Reader", kind: str, arrival: Arrival) -> Accepted:
     context = {**arrival.context, **reader.mapping("context")}
+    whole = {**reader.raw, "context": {**context}} if context else reader.raw
     own_traits = reader.mapping("traits")
     traits = {**_lifted(reader, context), **own_traits} if kind == "identify" else own_traits
     properties = reader.mapping("properties")
@@ -157,7 +158,7 @@ def _event(reader: "_Reader", kind: str, arrival: Arrival) -> Accepted:
     if name in RESERVED_TRACKED:
         _describe_view(reader, kind, properties)
     _refuse_reserved(reader, traits if kind in _WITH_TRAITS else {})
-    _refuse_oversize(reader, arrival, {"traits": traits, "properties": properties, "context": context})
+    _refuse_oversize(reader, whole, {"traits": traits, "properties": properties, "context": context})
     timestamp, given = _moment(reader, arrival)
     if arrival.ip and context.get("ip") is None:
         context["ip"] = arrival.ip
@@ -285,12 +286,9 @@ def _refuse_reserved(reader: _Reader, traits: Mapping[str, Any]) -> None:
             reader.refuse(f"traits.{key[:_MAX_NAMED]}", "reserved", "Traits that begin with $ are reserved.")
 
 
-def _refuse_oversize(reader: _Reader, arrival: Arrival, parts: Mapping[str, dict[str, Any]]) -> None:
+def _refuse_oversize(reader: _Reader, whole: Mapping[str, Any], parts: Mapping[str, dict[str, Any]]) -> None:
     if len(parts["properties"]) > MAX_PROPERTIES:
         reader.refuse("properties", "too_long", f"An event has at most {MAX_PROPERTIES} properties.")
-    whole = (
-        {**reader.raw, "context": {**arrival.context, **reader.mapping("context")}} if arrival.context else reader.raw
-    )
     text = strict_json.dumps(whole)
     size = len(text.encode())
     if size > MAX_EVENT_BYTES:
@@ -303,23 +301,12 @@ def _refuse_oversize(reader: _Reader, arrival: Arrival, parts: Mapping[str, dict
                 reader.refuse(f"{name}.{key[:_MAX_NAMED]}", "too_large", "A value has at most 10 KB.")
     if text.count("{") + text.count("[") > MAX_DEPTH:
         for name, key, value in _entries(parts):
-            if _deeper_than(value, MAX_DEPTH - 1):
+            if strict_json.depth(value) >= MAX_DEPTH:
                 reader.refuse(f"{name}.{key[:_MAX_NAMED]}", "too_deep", f"`{name}` nests at most {MAX_DEPTH} levels.")
 
 
 def _entries(parts: Mapping[str, dict[str, Any]]) -> Iterator[tuple[str, str, Any]]:
     return ((name, key, value) for name, part in parts.items() for key, value in part.items())
-
-
-def _deeper_than(value: Any, levels: int) -> bool:
-    """True where `value` has more than that many levels of objects and lists."""
-    layer: Sequence[Any] = [value]
-    for _ in range(levels + 1):
-        layer = [container for container in layer if isinstance(container, dict | list)]
-        if not layer:
-            return False
-        layer = [child for box in layer for child in (box.values() if isinstance(box, dict) else box)]
-    return True
 
 
 def _moment(reader: _Reader, arrival: Arrival) -> tuple[int, bool]:

@@ -1,1 +1,14 @@
-"""HTTP routes, one router for each section of the reference."""
+"""The HTTP edge: one file for each section of the reference."""
+
+from chalice.app import Blueprint
+
+from chalicelib.api import settings
+from chalicelib.edge.router import Router, fallback
+
+ROUTERS: tuple[Router, ...] = (settings.router,)
+"""Every section; OpenAPI, the isolation test and the app are made from it."""
+
+
+def blueprints() -> list[Blueprint]:
+    """What app.py registers."""
+    return [*(router.blueprint() for router in ROUTERS), fallback()]

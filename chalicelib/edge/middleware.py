@@ -1,0 +1,62 @@
+"""Around every HTTP request: its id, its log line, and the last resort where Chalice itself answered.
+
+The request lies in a context variable: Chalice keeps its own on the app, where threads would overwrite each other's.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from chalice.app import Request as ChaliceRequest
+from chalice.app import Response
+
+from chalicelib.core import clock, ids
+from chalicelib.core.errors import AppError, MethodNotAllowed, NotFound
+from chalicelib.edge import errors, requests, responses
+from chalicelib.edge.requests import Request
+from chalicelib.platform.observability import bind, log_failure, logger, unbind
+
+_current: ContextVar[Request] = ContextVar("request")
+
+_METHOD_NOT_ALLOWED = 405
+
+
+def current_request() -> Request:
+    """The request that this thread serves."""
+    return _current.get()
+
+
+def around_http(raw: ChaliceRequest | None, get_response: Callable[[Any], Response]) -> Response:
+    """Chalice's http middleware."""
+    started = clock.monotonic()
+    request_id = ids.new_id("req")
+    unbind()
+    bind(request_id=request_id)
+    try:
+        request = requests.from_event(raw.to_original_event() if raw is not None else {}, request_id)
+        token = _current.set(request)
+        try:
+            response = _in_our_envelope(get_response(raw), request)
+        finally:
+            _current.reset(token)
+        method, route = request.method, request.route
+    except Exception:
+        log_failure("unexpected failure around a request")
+        response = responses.to_chalice(errors.internal_error(request_id))
+        method = route = ""
+    response.headers["X-Request-Id"] = request_id
+    milliseconds = round((clock.monotonic() - started) * 1000, 1)
+    logger.info("request", extra={"method": method, "route": route, "status": response.status_code, "ms": milliseconds})
+    return response
+
+
+def _in_our_envelope(response: Response, request: Request) -> Response:
+    """Chalice's own answers have a dictionary as their body, ours have text."""
+    if isinstance(response.body, str):
+        return response
+    if response.status_code == _METHOD_NOT_ALLOWED:
+        error: AppError = NotFound("There is nothing under this path.")
+        if allowed := str(response.headers.get("Allow", "")):
+            error = MethodNotAllowed(allowed.split(", "))
+        return responses.to_chalice(errors.envelope(error, request.request_id))
+    return responses.to_chalice(errors.internal_error(request.request_id))

@@ -1,0 +1,102 @@
+"""The request as the rest of the edge sees it, made from the event of API Gateway (REST, proxy)."""
+
+import base64
+import binascii
+import gzip
+import io
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.core import strict_json
+from chalicelib.core.errors import BadRequest, PayloadTooLarge
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_OVERHEAD = 4096
+"""Bytes by which a gzip body may be longer than what it holds."""
+
+_UNREAD = object()
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request. `headers` has lower-case names; `query` keeps every value of a repeated parameter."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, list[str]]
+    source_ip: str
+    request_id: str
+    route: str = ""
+    by_basic: bool = False
+    """True where the caller gave its key as the user name of HTTP Basic; set by authentication."""
+    _body: str | bytes | None = None
+    _is_base64: bool = False
+    _payload: bytes | None = field(default=None, repr=False)
+    _json: Any = field(default=_UNREAD, repr=False)
+
+    @property
+    def payload(self) -> bytes:
+        """The body, unpacked. Only to be read after `open_body`."""
+        return self._payload or b""
+
+    def open_body(self, limit: int) -> bytes:
+        """Unpack the body. Raises PayloadTooLarge over `limit` bytes, BadRequest where it can't be unpacked."""
+        if self._payload is None:
+            self._payload = _unpacked(self._raw(), limit)
+        if len(self._payload) > limit:
+            raise PayloadTooLarge(f"The body is over {limit // 1024} KB.")
+        return self._payload
+
+    def json(self) -> Any:
+        """The body as JSON; to be called after `open_body`. Raises BadRequest where it is malformed."""
+        if self._json is _UNREAD:
+            try:
+                self._json = strict_json.loads(self.payload)
+            except ValueError as error:
+                raise BadRequest(_sentence(str(error))) from error
+        return self._json
+
+    def _raw(self) -> bytes:
+        try:
+            if self._is_base64:
+                return base64.b64decode(self._body or b"", validate=True)
+            return self._body if isinstance(self._body, bytes) else (self._body or "").encode()
+        except (binascii.Error, ValueError) as error:
+            raise BadRequest("The body is unreadable.") from error
+
+
+def from_event(event: Mapping[str, Any], request_id: str) -> Request:
+    """The request that API Gateway describes."""
+    context = event.get("requestContext") or {}
+    return Request(
+        method=str(context.get("httpMethod", "")).upper(),
+        path=str(event.get("path") or context.get("path") or ""),
+        headers={str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()},
+        query={
+            str(name): [str(value) for value in values]
+            for name, values in (event.get("multiValueQueryStringParameters") or {}).items()
+        },
+        source_ip=str((context.get("identity") or {}).get("sourceIp") or ""),
+        request_id=request_id,
+        route=str(context.get("resourcePath") or ""),
+        _body=event.get("body"),
+        _is_base64=bool(event.get("isBase64Encoded")),
+    )
+
+
+def _unpacked(raw: bytes, limit: int) -> bytes:
+    """`raw`, or what it holds where it is gzip; never more than one byte over `limit`, so a bomb costs no memory."""
+    if not raw.startswith(_GZIP_MAGIC) or len(raw) > limit + _GZIP_OVERHEAD:
+        return raw
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as packed:
+            return packed.read(limit + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadRequest("The body is not valid gzip.") from error
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

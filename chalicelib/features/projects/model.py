@@ -1,0 +1,64 @@
+"""A project: the tenant, its plan, and the settings that its owners change."""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Mode = Literal["live", "test"]
+Plan = Literal["free", "growth", "scale"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+NAME_MAX = 128
+DEFAULT_TIMEZONE = "UTC"
+
+DEFAULT_SCORING: dict[str, Any] = {
+    "engagement": {"half_life": "14d", "default_event": 5, "events": {"$page_view": 1}, "traits": []},
+    "lead": {"half_life": "30d", "default_event": 0, "events": {}, "traits": []},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """Local times as `HH:MM`, in the project's time zone; `end` may be on the next day."""
+
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One project with its settings. `created_at` is in milliseconds on the project's clock."""
+
+    id: str
+    name: str
+    mode: Mode
+    plan: Plan
+    created_at: int
+    version: int = 1
+    domain: str | None = None
+    timezone: str = DEFAULT_TIMEZONE
+    default_from_email: str | None = None
+    sender_name: str | None = None
+    postal_address: str | None = None
+    quiet_hours: QuietHours | None = None
+    ip_allowlist: tuple[str, ...] = ()
+    referral_base_url: str | None = None
+    scoring: dict[str, Any] = field(default_factory=lambda: DEFAULT_SCORING)
+
+
+def parse_network(text: str) -> Network:
+    """The network that an address or a CIDR block stands for. Raises ValueError; bits after the mask are refused."""
+    return ipaddress.ip_network(text)
+
+
+def is_allowed(address: str, allowlist: Sequence[Network]) -> bool:
+    """True where the list is empty or holds the address; an IPv4 address may come mapped into IPv6."""
+    if not allowlist:
+        return True
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    plain = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(plain in network for network in allowlist)

@@ -1,0 +1,182 @@
+"""The settings as the API shows and takes them."""
+
+import re
+from functools import cache
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from chalicelib.core import clock
+from chalicelib.core.durations import parse_duration
+from chalicelib.core.schema import Answer, Body
+from chalicelib.features.projects.model import DEFAULT_SCORING, NAME_MAX, Plan, Project, parse_network
+
+_DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{0,61}[a-z0-9]", re.IGNORECASE)
+_LOCAL_PART = re.compile(r"[^@\s\x00-\x1f\x7f\"(),:;<>\[\\\]]{1,64}")
+_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+_ALLOWLIST_MAX = 100
+_POINTS_MAX = 1_000
+_VALUELESS = ("exists", "not_exists")
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """All names of the IANA database, of the version that ships with us: the same on every machine."""
+    return frozenset((resources.files("tzdata") / "zones").read_text().split())
+
+
+def _zone(text: str) -> str:
+    if text not in time_zones():
+        raise ValueError("This is not the name of an IANA time zone.")
+    return text
+
+
+def _email(text: str) -> str:
+    local, _, domain = text.rpartition("@")
+    if not _LOCAL_PART.fullmatch(local) or not _DOMAIN.fullmatch(domain):
+        raise ValueError("This is not an email address.")
+    return text
+
+
+def _domain(text: str) -> str:
+    if not _DOMAIN.fullmatch(text):
+        raise ValueError("This is not a domain name.")
+    return text
+
+
+def _url(text: str) -> str:
+    if not _URL.fullmatch(text):
+        raise ValueError("This is not an http or https address without query and fragment.")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        return str(parse_network(text)) if "/" in text else str(parse_network(text).network_address)
+    except ValueError:
+        raise ValueError("This is not an IPv4 or IPv6 address or CIDR block.") from None
+
+
+def _half_life(text: str) -> str:
+    if not clock.HOUR <= parse_duration(text) <= 3650 * clock.DAY:
+        raise ValueError("A half-life is between 1 hour and 3650 days.")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("This must not be blank.")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX), AfterValidator(_not_blank)]
+Points = Annotated[int | float, Field(ge=-_POINTS_MAX, le=_POINTS_MAX)]
+Network = Annotated[str, Field(max_length=64), AfterValidator(_network)]
+EventName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class QuietHoursBody(Body):
+    """Local times between which no mail is sent; `end` may be on the next day."""
+
+    start: Annotated[str, Field(pattern=_TIME, examples=["22:00"])]
+    end: Annotated[str, Field(pattern=_TIME, examples=["08:00"])]
+
+    @model_validator(mode="after")
+    def _last_for_some_time(self) -> "QuietHoursBody":
+        if self.start == self.end:
+            raise ValueError("Start and end must differ.")
+        return self
+
+
+class TraitPoints(Body):
+    """Points for a contact whose trait matches."""
+
+    field: Annotated[str, Field(min_length=1, max_length=256)]
+    op: Literal["eq", "neq", "gt", "gte", "lt", "lte", "contains", "in", "exists", "not_exists"]
+    value: Any = None
+    points: Points
+
+    @model_validator(mode="after")
+    def _value_where_needed(self) -> "TraitPoints":
+        if (self.op in _VALUELESS) == ("value" in self.model_fields_set):
+            raise ValueError("exists and not_exists take no value; every other op needs one.")
+        if self.op == "in" and not isinstance(self.value, list):
+            raise ValueError("in takes a list of values.")
+        return self
+
+
+class ScoreBody(Body):
+    """How one score is made: points by event and by trait; those of events decay by half-life."""
+
+    half_life: Annotated[str, Field(examples=["14d"]), AfterValidator(_half_life)]
+    default_event: Annotated[Points, Field(description="Points of a tracked event that `events` does not name.")] = 0
+    events: Annotated[dict[EventName, Points], Field(max_length=200)] = Field(default_factory=dict)
+    traits: Annotated[list[TraitPoints], Field(max_length=100)] = Field(default_factory=list)
+
+
+def _default_score(name: str) -> ScoreBody:
+    return ScoreBody.model_validate(DEFAULT_SCORING[name])
+
+
+class ScoringBody(Body):
+    """Both scores; one that is left out has its defaults."""
+
+    engagement: ScoreBody = Field(default_factory=lambda: _default_score("engagement"))
+    lead: ScoreBody = Field(default_factory=lambda: _default_score("lead"))
+
+
+class SettingsPatch(Body):
+    """What to change. `null` removes a value, or brings `scoring` back to its defaults."""
+
+    name: Name = ""
+    domain: Annotated[str, AfterValidator(_domain)] | None = None
+    timezone: Annotated[str, AfterValidator(_zone), Field(examples=["Europe/London"])] = ""
+    default_from_email: Annotated[str, Field(max_length=254), AfterValidator(_email)] | None = None
+    sender_name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\r\n]*$")] | None = None
+    postal_address: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    quiet_hours: QuietHoursBody | None = None
+    ip_allowlist: Annotated[list[Network], Field(max_length=_ALLOWLIST_MAX)] | None = None
+    referral_base_url: Annotated[str, Field(max_length=2048), AfterValidator(_url)] | None = None
+    scoring: ScoringBody | None = None
+
+
+class SettingsView(Answer):
+    """The settings of the project."""
+
+    project_id: str
+    name: str
+    mode: Literal["live", "test"]
+    plan: Plan
+    domain: str | None
+    timezone: str
+    default_from_email: str | None
+    sender_name: str | None
+    postal_address: str | None
+    quiet_hours: dict[str, str] | None
+    ip_allowlist: list[str]
+    referral_base_url: str | None
+    scoring: dict[str, Any]
+    created_at: str
+
+
+def view(project: Project) -> SettingsView:
+    """The settings as an answer."""
+    quiet = project.quiet_hours
+    return SettingsView(
+        project_id=project.id,
+        name=project.name,
+        mode=project.mode,
+        plan=project.plan,
+        domain=project.domain,
+        timezone=project.timezone,
+        default_from_email=project.default_from_email,
+        sender_name=project.sender_name,
+        postal_address=project.postal_address,
+        quiet_hours={"start": quiet.start, "end": quiet.end} if quiet else None,
+        ip_allowlist=list(project.ip_allowlist),
+        referral_base_url=project.referral_base_url,
+        scoring=project.scoring,
+        created_at=clock.iso(project.created_at),
+    )

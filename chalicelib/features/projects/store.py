@@ -1,0 +1,82 @@
+"""The project's row and its clock's.
+
+| item | attributes |
+|---|---|
+| `PROJECT` | the fields of `model.Project`; `scoring` as JSON text, `quiet_hours` as a map |
+| `CLOCK` (test projects) | `now` in milliseconds |
+"""
+
+from typing import Any
+
+from chalicelib.core import strict_json
+from chalicelib.features.projects.model import DEFAULT_SCORING, Project, QuietHours
+from chalicelib.platform import table
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.table import Item, Op, Put, attr
+
+
+def creation(project: Project) -> list[Op]:
+    """The rows of a new project, for the transaction that makes it."""
+    tenant = Tenant(project.id)
+    ops: list[Op] = [Put(tenant.project(), _attributes(project), attr("PK").not_exists())]
+    if project.mode == "test":
+        ops.append(Put(tenant.test_clock(), {"now": project.created_at}, attr("PK").not_exists()))
+    return ops
+
+
+def load(tenant: Tenant) -> Project | None:
+    """The project, read consistently."""
+    item = table.get(tenant.project())
+    return None if item is None else _project(tenant, item)
+
+
+def replace(project: Project, version: int) -> None:
+    """Write the project over its `version`. Raises ConditionFailed where another write came between."""
+    table.write(Put(Tenant(project.id).project(), _attributes(project), attr("version").eq(version)))
+
+
+def read_clock(tenant: Tenant) -> int | None:
+    """Where the clock of a test project stands, read consistently."""
+    item = table.get(tenant.test_clock())
+    return None if item is None else int(item["now"])
+
+
+def _attributes(project: Project) -> dict[str, Any]:
+    quiet = project.quiet_hours
+    return {
+        "name": project.name,
+        "mode": project.mode,
+        "plan": project.plan,
+        "created_at": project.created_at,
+        "version": project.version,
+        "domain": project.domain,
+        "timezone": project.timezone,
+        "default_from_email": project.default_from_email,
+        "sender_name": project.sender_name,
+        "postal_address": project.postal_address,
+        "quiet_hours": {"start": quiet.start, "end": quiet.end} if quiet else None,
+        "ip_allowlist": list(project.ip_allowlist),
+        "referral_base_url": project.referral_base_url,
+        "scoring": None if project.scoring == DEFAULT_SCORING else strict_json.dumps(project.scoring),
+    }
+
+
+def _project(tenant: Tenant, item: Item) -> Project:
+    quiet = item.get("quiet_hours")
+    return Project(
+        id=tenant.project_id,
+        name=item["name"],
+        mode=item["mode"],
+        plan=item["plan"],
+        created_at=item["created_at"],
+        version=item["version"],
+        domain=item.get("domain"),
+        timezone=item["timezone"],
+        default_from_email=item.get("default_from_email"),
+        sender_name=item.get("sender_name"),
+        postal_address=item.get("postal_address"),
+        quiet_hours=QuietHours(**quiet) if quiet else None,
+        ip_allowlist=tuple(item.get("ip_allowlist", ())),
+        referral_base_url=item.get("referral_base_url"),
+        scoring=strict_json.loads(item["scoring"].encode()) if "scoring" in item else DEFAULT_SCORING,
+    )

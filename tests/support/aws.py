@@ -1,0 +1,88 @@
+"""The AWS of the tests: moto in this process, with the resources of the real template."""
+
+import os
+import uuid
+from typing import Any
+
+import boto3
+
+from chalicelib.platform import aws, config, secrets
+from infra.template import engine_template, ttl_attribute
+
+STAGE = "test"
+REGION = "eu-central-1"
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SESSION_TOKEN": "testing",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "GROWTHOS_STAGE": STAGE,
+    "GROWTHOS_LOG_LEVEL": "INFO",
+    "GROWTHOS_INGEST_LANES": "64",
+    "POWERTOOLS_METRICS_NAMESPACE": "GrowthOS",
+}
+
+
+def set_environment() -> None:
+    """To be called before anything reads it."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "DYNAMODB_ENDPOINT"):
+        os.environ.pop(name, None)
+    os.environ.update(ENVIRONMENT)
+
+
+def create_table() -> str:
+    """A new table as the template describes it, which becomes the one of the settings; its name."""
+    properties = dict(engine_template(STAGE)["Resources"]["Table"]["Properties"])
+    stream = properties["StreamSpecification"]["StreamViewType"]
+    name = f"growthos-test-{uuid.uuid4().hex[:12]}"
+    aws.dynamodb().create_table(
+        TableName=name,
+        AttributeDefinitions=properties["AttributeDefinitions"],
+        KeySchema=properties["KeySchema"],
+        GlobalSecondaryIndexes=properties["GlobalSecondaryIndexes"],
+        BillingMode=properties["BillingMode"],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": stream},
+    )
+    aws.dynamodb().update_time_to_live(
+        TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": ttl_attribute()}
+    )
+    return name
+
+
+def create_queues() -> dict[str, str]:
+    """The two queues that the functions send to, as settings."""
+    ingest = aws.sqs().create_queue(QueueName="growthos-test-ingest.fifo", Attributes={"FifoQueue": "true"})
+    bus = aws.sqs().create_queue(QueueName="growthos-test-bus")
+    return {"GROWTHOS_INGEST_QUEUE_URL": ingest["QueueUrl"], "GROWTHOS_BUS_QUEUE_URL": bus["QueueUrl"]}
+
+
+def create_secret() -> str:
+    """The deployment secret's ARN."""
+    made = aws.secretsmanager().create_secret(Name="growthos-test-secret", SecretString="s" * 64)
+    return made["ARN"]
+
+
+def use(**environment: str) -> None:
+    """Change the environment and let the settings be read again."""
+    os.environ.update(environment)
+    config.settings.cache_clear()
+
+
+def clear_table(name: str) -> None:
+    """Empty moto's table without its API, which is many times faster than to make another."""
+    from moto.dynamodb.models import dynamodb_backends
+
+    tables: Any = dynamodb_backends["123456789012"][REGION].tables
+    tables[name].items.clear()
+    if tables[name].stream_shard is not None:
+        tables[name].stream_shard.items.clear()
+
+
+def forget_clients() -> None:
+    """So that clients are made under the mock."""
+    for cached in (aws.dynamodb, aws.sqs, aws.secretsmanager, secrets.derive, secrets._deployment_secret):
+        cached.cache_clear()
+    boto3.DEFAULT_SESSION = None

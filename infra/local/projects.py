@@ -27,9 +27,10 @@ class Keys:
 def create(stack: Stack, name: str, mode: str, plan: str) -> Keys:
     """Make a project, in this process, by the product's own flow. Raises its errors, as for a bad name."""
     os.environ.update(stack.environment)
+    from chalicelib.core import clock
     from chalicelib.flows import create_project
 
-    made = create_project.run(name=name, mode=mode, plan=plan)
+    made = create_project.run(name, mode, plan, now=clock.system_ms())
     return Keys(made.project_id, made.secret_key, made.write_key)
 
 

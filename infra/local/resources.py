@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -194,17 +194,10 @@ def _function_variables() -> Mapping[str, Any]:
 
 
 def _resolve(value: Any, physical: Mapping[str, str]) -> str:
-    """A variable's value: text, a Ref to a resource or a parameter, or the `Id` of a resource."""
+    """A variable's value: text, or a Ref to a resource or to a parameter."""
     if isinstance(value, str):
         return value
-    name = value["Ref"] if "Ref" in value else _identified(value["Fn::GetAtt"])
+    name = value["Ref"]
     if name in physical:
         return physical[name]
     return STAGE if name == "Stage" else str(template.load()["Parameters"][name]["Default"])
-
-
-def _identified(attribute: Sequence[str]) -> str:
-    name, kind = attribute
-    if kind != "Id":
-        raise StackError(f"the local stack cannot tell {name}.{kind}; extend infra/local/resources.py")
-    return name

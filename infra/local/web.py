@@ -11,7 +11,9 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from typing import Any, Final
+
+from chalice.app import Chalice
 
 from infra.local.context import LambdaContext
 from infra.local.gateway import (
@@ -39,15 +41,6 @@ _STOP_WITHIN_S: Final = 20
 _log = logging.getLogger("growthos.local.web")
 
 
-class RestApp(Protocol):
-    """What the adapter needs of a Chalice app."""
-
-    routes: Mapping[str, Mapping[str, Any]]
-
-    def __call__(self, event: Any, context: Any) -> Any:
-        """Answer one REST-proxy event."""
-
-
 class TooLargeError(Exception):
     """The body is longer than API Gateway takes."""
 
@@ -59,7 +52,7 @@ class DisconnectedError(Exception):
 class Adapter:
     """An ASGI application in front of a REST app. Requests run in threads, many at once, in the app's one process."""
 
-    def __init__(self, app: RestApp, probe: Probe) -> None:
+    def __init__(self, app: Chalice, probe: Probe) -> None:
         self._app = app
         self._probe = probe
         self._resources = ResourceTree(app.routes)
@@ -140,7 +133,6 @@ def application() -> Adapter:
     """The adapter around the product's own app; granian calls this once in each of its worker processes."""
     follow_parent()
     from app import app
-
     from infra.local.health import probe
 
     return Adapter(app, probe)

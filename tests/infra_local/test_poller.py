@@ -1,0 +1,117 @@
+"""What the pump does with a queue's messages, on a queue that is a list."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+
+from infra.local.context import LambdaContext
+from infra.local.poller import Function, Queue, QueuePoller, failed_items
+
+QUEUE = Queue("https://queue", "arn:aws:sqs:us-east-1:000000000000:q.fifo", "ingest", 10, True, 180)
+
+
+class ListQueue:
+    """Stands in for the SQS client: hands out its batches, and keeps what was done to each message."""
+
+    def __init__(self, batches: Sequence[Sequence[Mapping[str, Any]]], when_empty: Callable[[], object]) -> None:
+        self._batches = list(batches)
+        self._when_empty = when_empty
+        self.deleted: list[str] = []
+        self.hidden: dict[str, int] = {}
+
+    def receive_message(self, **_: Any) -> dict[str, Any]:
+        if self._batches:
+            return {"Messages": self._batches.pop(0)}
+        self._when_empty()
+        return {}
+
+    def delete_message_batch(self, *, Entries: Sequence[Mapping[str, Any]], **_: Any) -> None:  # noqa: N803
+        self.deleted += [entry["ReceiptHandle"] for entry in Entries]
+
+    def change_message_visibility_batch(self, *, Entries: Sequence[Mapping[str, Any]], **_: Any) -> None:  # noqa: N803
+        self.hidden |= {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entry in Entries}
+
+
+def message(name: str, receives: int = 1) -> dict[str, Any]:
+    attributes = {"MessageGroupId": "g", "ApproximateReceiveCount": str(receives), "SequenceNumber": "1"}
+    return {
+        "MessageId": name,
+        "ReceiptHandle": name,
+        "Body": f"body of {name}",
+        "MD5OfBody": "md5",
+        "Attributes": attributes,
+        "MessageAttributes": {"kind": {"StringValue": "x", "DataType": "String"}},
+    }
+
+
+def pump_once(function: Function, *messages: Mapping[str, Any]) -> ListQueue:
+    """Feed one batch to the function and return the queue as that left it."""
+    stop = threading.Event()
+    sqs = ListQueue([list(messages)], when_empty=stop.set)
+    QueuePoller(cast("Any", sqs), QUEUE, function, stop).poll()
+    return sqs
+
+
+def test_finished_messages_are_deleted() -> None:
+    sqs = pump_once(lambda *_: {"batchItemFailures": []}, message("a"), message("b"))
+    assert (sqs.deleted, sqs.hidden) == (["a", "b"], {})
+
+
+def test_only_messages_that_are_listed_stay() -> None:
+    sqs = pump_once(lambda *_: {"batchItemFailures": [{"itemIdentifier": "b"}]}, message("a"), message("b"))
+    assert (sqs.deleted, sqs.hidden) == (["a"], {"b": 1})
+
+
+def test_a_raise_fails_the_whole_batch() -> None:
+    def fail(event: object, context: object) -> None:
+        raise RuntimeError("no")
+
+    sqs = pump_once(fail, message("a"), message("b"))
+    assert (sqs.deleted, sqs.hidden) == ([], {"a": 1, "b": 1})
+
+
+@pytest.mark.parametrize(("receives", "seconds"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 8)])
+def test_a_failed_message_comes_again_later_each_time(receives: int, seconds: int) -> None:
+    sqs = pump_once(lambda *_: {"batchItemFailures": [{"itemIdentifier": "a"}]}, message("a", receives))
+    assert sqs.hidden == {"a": seconds}
+
+
+def test_the_function_gets_the_event_and_context_that_lambda_builds() -> None:
+    seen: list[tuple[Mapping[str, Any], LambdaContext]] = []
+    pump_once(lambda event, context: seen.append((event, context)), message("a", receives=3))
+    event, context = seen[0]
+    assert event["Records"] == [
+        {
+            "messageId": "a",
+            "receiptHandle": "a",
+            "body": "body of a",
+            "attributes": {"MessageGroupId": "g", "ApproximateReceiveCount": "3", "SequenceNumber": "1"},
+            "messageAttributes": {"kind": {"stringValue": "x", "dataType": "String"}},
+            "md5OfBody": "md5",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": QUEUE.arn,
+            "awsRegion": "us-east-1",
+        }
+    ]
+    assert context.function_name == "ingest"
+    assert 170_000 < context.get_remaining_time_in_millis() <= 180_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed"),
+    [
+        (None, set()),
+        ({}, set()),
+        ({"batchItemFailures": None}, set()),
+        ({"batchItemFailures": [{"itemIdentifier": "a"}]}, {"a"}),
+        ({"batchItemFailures": [{"itemIdentifier": "unknown"}]}, {"a", "b"}),
+        ({"batchItemFailures": [{"itemIdentifier": ""}]}, {"a", "b"}),
+        ({"batchItemFailures": [{}]}, {"a", "b"}),
+    ],
+)
+def test_a_reported_failure_is_read_as_lambda_reads_it(answer: object, failed: set[str]) -> None:
+    assert failed_items(answer, ["a", "b"]) == failed

@@ -1,8 +1,12 @@
-"""Composition: the routes, the middleware, and the functions that queues, the stream and operators call."""
+"""Composition: the routes, the middleware, and the functions that queues, the stream and operators call.
+
+The workers are imported when they are first called: each function runs one of them, and its start pays for no other.
+Queue and stream are placeholders, which the infrastructure template replaces.
+"""
 
 from typing import Any
 
-from chalice.app import Chalice
+from chalice.app import Chalice, DynamoDBEvent, SQSEvent
 
 from chalicelib.api import blueprints
 from chalicelib.edge.middleware import around_http
@@ -11,3 +15,35 @@ app = Chalice(app_name="growthos")
 app.register_middleware(around_http, "http")
 for blueprint in blueprints():
     app.register_blueprint(blueprint)
+
+
+@app.on_sqs_message(queue_arn="ingest", batch_size=10, name="ingest")
+def ingest(event: SQSEvent) -> dict[str, Any]:
+    """Record what the Ingest API queued."""
+    from chalicelib.workers import ingest as worker
+
+    return worker.handle(event.to_dict(), event.context)
+
+
+@app.on_dynamodb_record(stream_arn="bus", batch_size=100, starting_position="TRIM_HORIZON", name="bus")
+def bus(event: DynamoDBEvent) -> dict[str, Any]:
+    """Run the flows of what changed in the table."""
+    from chalicelib.workers import bus as worker
+
+    return worker.handle(event.to_dict(), event.context)
+
+
+@app.on_sqs_message(queue_arn="bus", batch_size=10, name="bus_retry")
+def bus_retry(event: SQSEvent) -> dict[str, Any]:
+    """Run the flows again of what the bus gave up on."""
+    from chalicelib.workers import bus as worker
+
+    return worker.handle_retry(event.to_dict(), event.context)
+
+
+@app.lambda_function(name="create_project")
+def create_project(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Make a project. Only IAM lets anyone call it."""
+    from chalicelib.workers import create_project as worker
+
+    return worker.handle(event)

@@ -4,17 +4,21 @@ from collections.abc import Iterator
 
 import pytest
 from moto import mock_aws
-from pytest_socket import disable_socket, socket_allow_hosts
+from pytest_socket import socket_allow_hosts
 
+from chalicelib.core import clock
+from chalicelib.edge.auth import keyring
+from chalicelib.edge.rate_limit import limiter
+from chalicelib.flows import create_project
+from chalicelib.flows.create_project import CreatedProject
 from tests.support import aws as support
+from tests.support.client import Client
 
 support.set_environment()
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
+def pytest_runtest_setup() -> None:
     """No test talks to anything but this machine."""
-    if item.get_closest_marker("e2e") is None:
-        disable_socket(allow_unix_socket=True)
     socket_allow_hosts(["127.0.0.1", "localhost"], allow_unix_socket=True)
 
 
@@ -26,3 +30,42 @@ def engine() -> Iterator[str]:
         name = support.create_table()
         support.use(GROWTHOS_TABLE=name, GROWTHOS_SECRET_ARN=support.create_secret(), **support.create_queues())
         yield name
+
+
+@pytest.fixture
+def table(engine: str) -> str:
+    """An empty table, and nothing remembered from the test before; the table's name."""
+    support.clear_table(engine)
+    keyring.forget()
+    limiter.forget()
+    return engine
+
+
+@pytest.fixture
+def project(table: str) -> CreatedProject:
+    """A live project on plan scale."""
+    return create_project.run("Acme", "live", "scale", now=clock.system_ms())
+
+
+@pytest.fixture
+def other_project(table: str) -> CreatedProject:
+    """Another one, whose rows nobody else may see."""
+    return create_project.run("Globex", "live", "scale", now=clock.system_ms())
+
+
+@pytest.fixture
+def test_project(table: str) -> CreatedProject:
+    """A test project on plan scale; its clock stands."""
+    return create_project.run("Acme test", "test", "scale", now=clock.system_ms())
+
+
+@pytest.fixture
+def client(project: CreatedProject) -> Client:
+    """Calls with the secret key of `project`, which has every scope."""
+    return Client(project.secret_key)
+
+
+@pytest.fixture
+def other_client(other_project: CreatedProject) -> Client:
+    """Calls with the secret key of `other_project`."""
+    return Client(other_project.secret_key)

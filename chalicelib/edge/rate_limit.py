@@ -69,6 +69,11 @@ class Limiter:
                 else:
                     _answer(lease, second, lease.granted, wanted, taken)
 
+    def forget(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            self._leases.clear()
+
     def _lease(self, principal: Principal, surface: Surface) -> Lease:
         limit = LIMITS[surface][principal.plan]
         name = (principal.key_id, surface, limit)

@@ -26,7 +26,7 @@ The first paragraph of the docstring is the endpoint's summary for clients. Erro
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypedDict, TypeVar, Unpack
 
 from chalice.app import Blueprint, Response
 from pydantic import BaseModel
@@ -41,6 +41,19 @@ from chalicelib.edge.responses import OPEN_TO_ALL_ORIGINS, Outcome
 
 H = TypeVar("H", bound=Handler)
 
+
+class Options(TypedDict, total=False):
+    """What a decorator takes besides the path; the defaults are those of `Router._declare`."""
+
+    scope: str | None
+    access: Access
+    query: type[BaseModel] | None
+    body: type[BaseModel] | None
+    answer: type[BaseModel] | None
+    status: int
+    idempotent: bool
+
+
 ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
@@ -51,19 +64,19 @@ class Router:
         self.section = section
         self.endpoints: list[Endpoint] = []
 
-    def get(self, path: str, **options: Any) -> Callable[[H], H]:
+    def get(self, path: str, **options: Unpack[Options]) -> Callable[[H], H]:
         """Declare a GET endpoint."""
         return self._declare("GET", path, **options)
 
-    def post(self, path: str, **options: Any) -> Callable[[H], H]:
+    def post(self, path: str, **options: Unpack[Options]) -> Callable[[H], H]:
         """Declare a POST endpoint."""
         return self._declare("POST", path, **options)
 
-    def patch(self, path: str, **options: Any) -> Callable[[H], H]:
+    def patch(self, path: str, **options: Unpack[Options]) -> Callable[[H], H]:
         """Declare a PATCH endpoint."""
         return self._declare("PATCH", path, **options)
 
-    def delete(self, path: str, **options: Any) -> Callable[[H], H]:
+    def delete(self, path: str, **options: Unpack[Options]) -> Callable[[H], H]:
         """Declare a DELETE endpoint."""
         return self._declare("DELETE", path, **options)
 

@@ -9,7 +9,9 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from app import app
+from chalice.app import Chalice
+
+from app import app as product
 
 Query = Mapping[str, str | int | Sequence[str]]
 
@@ -40,9 +42,10 @@ class Response:
 class Client:
     """Calls by default with `key` and from 203.0.113.7."""
 
-    def __init__(self, key: str | None = None, source_ip: str = "203.0.113.7") -> None:
+    def __init__(self, key: str | None = None, source_ip: str = "203.0.113.7", app: Chalice = product) -> None:
         self.key = key
         self.source_ip = source_ip
+        self.app = app
 
     def get(self, path: str, **options: Any) -> Response:
         return self.request("GET", path, **options)
@@ -77,8 +80,8 @@ class Client:
             sent.setdefault("Content-Type", content_type)
         path, _, in_path = path.partition("?")
         pairs = parse_qsl(in_path, keep_blank_values=True) + _pairs(query or {})
-        event = _event(method, path, sent, pairs, body, source_ip or self.source_ip)
-        answer = app(event, None)
+        event = _event(self.app, method, path, sent, pairs, body, source_ip or self.source_ip)
+        answer = self.app(event, None)
         lower = {name.lower(): value for name, value in answer["headers"].items()}
         return Response(answer["statusCode"], lower, answer["body"])
 
@@ -92,9 +95,15 @@ def _pairs(query: Query) -> list[tuple[str, str]]:
 
 
 def _event(
-    method: str, path: str, headers: dict[str, str], query: list[tuple[str, str]], body: Any, source_ip: str
+    app: Chalice,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    query: list[tuple[str, str]],
+    body: Any,
+    source_ip: str,
 ) -> dict[str, Any]:
-    resource, parameters = _route(path)
+    resource, parameters = _route(app, path)
     multi: dict[str, list[str]] = {}
     for name, value in query:
         multi.setdefault(name, []).append(value)
@@ -120,16 +129,16 @@ def _event(
     }
 
 
-def _route(path: str) -> tuple[str, dict[str, str]]:
+def _route(app: Chalice, path: str) -> tuple[str, dict[str, str]]:
     """API Gateway's choice: a fixed segment beats a parameter, and the catch-all takes the rest."""
     trimmed = path.rstrip("/") or "/"
-    for template, pattern in _patterns():
+    for template, pattern in _patterns(tuple(app.routes)):
         if match := pattern.fullmatch(trimmed):
             return template, match.groupdict()
     return "/{proxy+}", {"proxy": path.lstrip("/")}
 
 
 @cache
-def _patterns() -> list[tuple[str, re.Pattern[str]]]:
-    templates = sorted((t for t in app.routes if "+" not in t), key=lambda t: t.replace("{", "~"))
+def _patterns(paths: tuple[str, ...]) -> list[tuple[str, re.Pattern[str]]]:
+    templates = sorted((t for t in paths if "+" not in t), key=lambda t: t.replace("{", "~"))
     return [(t, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(t)))) for t in templates]

@@ -2,10 +2,10 @@
 
 from chalice.app import Blueprint
 
-from chalicelib.api import settings
+from chalicelib.api import analytics, contacts, ingest, settings
 from chalicelib.edge.router import Router, fallback
 
-ROUTERS: tuple[Router, ...] = (settings.router,)
+ROUTERS: tuple[Router, ...] = (contacts.router, analytics.router, settings.router, ingest.router)
 """Every section; OpenAPI, the isolation test and the app are made from it."""
 
 

@@ -34,7 +34,7 @@ TYPES: Mapping[str, str] = {
 }
 """Types of calls, with the reserved name of what each records; a track call brings its own name."""
 
-_CAMEL = {
+CAMEL_NAMES: Mapping[str, str] = {
     "user_id": "userId",
     "anonymous_id": "anonymousId",
     "previous_id": "previousId",
@@ -43,8 +43,9 @@ _CAMEL = {
     "sent_at": "sentAt",
     "original_timestamp": "originalTimestamp",
 }
-_NEEDED_IDS = {"alias": ("previous_id", "user_id"), "group": ("group_id",)}
-_WITH_TRAITS = frozenset({"identify", "group"})
+"""Fields whose name in the Segment spec is another."""
+NEEDED_IDS: Mapping[str, tuple[str, ...]] = {"alias": ("previous_id", "user_id"), "group": ("group_id",)}
+WITH_TRAITS = frozenset({"identify", "group"})
 _VIEW_TEXTS = ("url", "path", "title", "referrer", "search", "name")
 _FUTURE_TOLERATED = clock.HOUR
 _SKEW_TOLERATED = 10 * clock.SECOND
@@ -157,7 +158,7 @@ def _event(reader: "_Reader", kind: str, arrival: Arrival) -> Accepted:
     name = _name(reader, kind)
     if name in RESERVED_TRACKED:
         _describe_view(reader, kind, properties)
-    _refuse_reserved(reader, traits if kind in _WITH_TRAITS else {})
+    _refuse_reserved(reader, traits if kind in WITH_TRAITS else {})
     _refuse_oversize(reader, whole, {"traits": traits, "properties": properties, "context": context})
     timestamp, given = _moment(reader, arrival)
     if arrival.ip and context.get("ip") is None:
@@ -170,7 +171,7 @@ def _event(reader: "_Reader", kind: str, arrival: Arrival) -> Accepted:
         received_at=arrival.now,
         given=given,
         message_id=reader.identifier("message_id"),
-        traits=traits if kind in _WITH_TRAITS else {},
+        traits=traits if kind in WITH_TRAITS else {},
         properties=properties,
         context=context,
         historical=arrival.historical,
@@ -191,12 +192,12 @@ class _Reader:
 
     def refused(self, *names: str) -> bool:
         """True where one of the fields was refused already: what has a wrong form is not missing too."""
-        written = {self._prefix + used for name in names for used in (name, _CAMEL.get(name, name))}
+        written = {self._prefix + used for name in names for used in (name, CAMEL_NAMES.get(name, name))}
         return any(entry["field"] in written for entry in self.details)
 
     def field(self, name: str) -> tuple[str, Any]:
         """The name that the caller used, and the value; None where there is none."""
-        camel = _CAMEL.get(name, name)
+        camel = CAMEL_NAMES.get(name, name)
         if self.raw.get(name) is None and self.raw.get(camel) is not None:
             return camel, self.raw[camel]
         return name, self.raw.get(name)
@@ -249,7 +250,7 @@ def _lifted(reader: _Reader, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _need_ids(reader: _Reader, kind: str, identity: Mapping[str, str | None]) -> None:
-    for name in _NEEDED_IDS.get(kind, ()):
+    for name in NEEDED_IDS.get(kind, ()):
         if identity[name] is None and not reader.refused(name):
             reader.refuse(name, "missing", f"`{name}` is needed.")
     nobody = identity["user_id"] is None and identity["anonymous_id"] is None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import pkgutil
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 
+from chalicelib import workers
 from infra import template
 from infra.local import heartbeat, schedule
 from infra.local.home import Home, home_from
@@ -101,8 +103,10 @@ def _thread(name: str, target: Any, *arguments: Any) -> threading.Thread:
 
 
 def _functions() -> dict[str, Function]:
-    """The functions of app.py that have an event source."""
+    """The functions of app.py that have an event source; their workers are imported, so that no first event waits."""
     module = importlib.import_module("app")
+    for worker in pkgutil.iter_modules(workers.__path__, f"{workers.__name__}."):
+        importlib.import_module(worker.name)
     return {source.function: getattr(module, source.function) for source in template.event_sources()}
 
 

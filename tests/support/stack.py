@@ -1,0 +1,218 @@
+"""A local stack in a temporary home, as `make run` starts it, for the tests that need the whole."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import boto3
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_WITHIN_S = 60.0
+STOPS_WITHIN_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response with its JSON body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+class Stack:
+    """One local stack. `home` outlives a stop, so that the next `start` finds its state."""
+
+    def __init__(self, home: Path, port: int | None = None, environ: Mapping[str, str] | None = None) -> None:
+        self.home = home
+        self.port = port or free_port()
+        self._environ = dict(os.environ) | {"GROWTHOS_HOME": str(home), "PORT": str(self.port)} | dict(environ or {})
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> float:
+        """Start it and wait until it is ready; returns the seconds that took."""
+        began = time.monotonic()
+        self.launch()
+        wait_until(lambda: self._is_ready(), READY_WITHIN_S)
+        return time.monotonic() - began
+
+    def launch(self) -> subprocess.Popen[str]:
+        """Start the process without waiting."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home.parent / f"{self.home.name}.out").open("w") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "infra.local", "run"],
+                cwd=ROOT,
+                env=self._environ,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        return self._process
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal to the process in front and wait for its end; returns the exit code."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(STOPS_WITHIN_S)
+
+    @property
+    def output(self) -> str:
+        """What it printed since its last start."""
+        return (self.home.parent / f"{self.home.name}.out").read_text()
+
+    @property
+    def base_url(self) -> str:
+        """Where its API answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def local(self) -> dict[str, Any]:
+        """What local.json says."""
+        return dict(json.loads((self.home / "local.json").read_text()))
+
+    @property
+    def secret_key(self) -> str:
+        """The live project's."""
+        return str(self.local["live"]["secret_key"])
+
+    @property
+    def write_key(self) -> str:
+        """The live project's."""
+        return str(self.local["live"]["write_key"])
+
+    def pump_pid(self) -> int | None:
+        """Id of the pump's process, or None while there is none."""
+        try:
+            return int((self.home / "pump.heartbeat").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def kill_pump(self) -> int:
+        """SIGKILL the pump and wait until the supervisor has brought up another one, whose id is returned."""
+        old = self.pump_pid()
+        assert old is not None
+        os.kill(old, signal.SIGKILL)
+        wait_until(lambda: self.pump_pid() not in (None, old), READY_WITHIN_S)
+        new = self.pump_pid()
+        assert new is not None
+        return new
+
+    def get(self, path: str, key: str | None = None, **query: str | int) -> Answer:
+        """GET with the live secret key, unless another is given; waits and repeats where the rate limit says so."""
+        return self.request("GET", f"{path}?{urlencode(query)}" if query else path, key=key)
+
+    def post(self, path: str, body: Any, key: str | None = None) -> Answer:
+        """POST JSON, by default with the live secret key."""
+        return self.request("POST", path, json.dumps(body).encode(), key)
+
+    def request(self, method: str, path: str, body: bytes | None = None, key: str | None = None) -> Answer:
+        """One request; a 429 is repeated after its Retry-After."""
+        while True:
+            answer = self._request(method, path, body, key or self.secret_key)
+            if answer.status != http.HTTPStatus.TOO_MANY_REQUESTS:
+                return answer
+            time.sleep(float(answer.headers.get("Retry-After", "1")))
+
+    def health(self) -> int:
+        """Status of GET /health; 0 while nothing answers."""
+        try:
+            return self._request("GET", "/health", None, "").status
+        except OSError:
+            return 0
+
+    def await_settled(self, within_s: float = 60.0) -> None:
+        """Wait until no message is queued or in flight, and the pump has read the stream to its end."""
+        wait_until(lambda: self._queued() == 0, within_s, pause_s=0.1)
+
+    def _queued(self) -> int:
+        stack = json.loads((self.home / "stack.json").read_text())
+        environment = stack["environment"]
+        sqs = boto3.client(
+            "sqs",
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            region_name=environment["AWS_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        total = 0
+        for name in ("IngestQueue", "BusQueue"):
+            attributes = sqs.get_queue_attributes(QueueUrl=stack["queues"][name], AttributeNames=["All"])["Attributes"]
+            total += sum(int(value) for kind, value in attributes.items() if kind.startswith("ApproximateNumber"))
+        return total
+
+    def _request(self, method: str, path: str, body: bytes | None, key: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            raw = response.read()
+        finally:
+            connection.close()
+        return Answer(response.status, dict(response.headers.items()), json.loads(raw) if raw else None)
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"the stack ended while it was starting:\n{self.output}")
+        return (self.home / "local.json").exists() and bool(self.local["pid"])
+
+
+@contextmanager
+def running(home: Path, environ: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """A started stack, stopped at the end if the test has not done so."""
+    stack = Stack(home, environ=environ)
+    stack.start()
+    try:
+        yield stack
+    finally:
+        stack.stop()
+
+
+def basic(write_key: str) -> str:
+    """The Authorization header of clients that send the write key as a user name."""
+    return "Basic " + b64encode(f"{write_key}:".encode()).decode()
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], within_s: float, pause_s: float = 0.02) -> None:
+    """Poll what happens in other processes. Raises AssertionError where it has not happened in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {within_s} s"
+        time.sleep(pause_s)
+
+
+def processes_of(home: Path) -> list[int]:
+    """Ids of the running processes whose environment names the home."""
+    needle = f"GROWTHOS_HOME={home}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if needle in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,155 @@
+"""Queue and stream of the tests: what the mappings do on AWS, in this process and step by step."""
+
+import base64
+import json
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import boto3
+
+from chalicelib.core import strict_json
+from chalicelib.features.activity.intake import Accepted, Arrival, accept, lane
+from chalicelib.platform import aws
+from chalicelib.platform.config import settings
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.marshal import from_item
+from chalicelib.workers import bus, ingest
+
+LANES = 64
+
+
+class Killed(BaseException):
+    """The process dies here; no handler of exceptions sees it."""
+
+
+class Context:
+    """What Lambda tells of the invocation."""
+
+    aws_request_id = "test"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+def accepted(raw: dict[str, Any], kind: str, now: int) -> Accepted:
+    """An event that the door lets in."""
+    event = accept(raw, kind, Arrival(now))
+    assert isinstance(event, Accepted), event
+    return event
+
+
+def messages(tenant: Tenant, events: Iterable[Accepted]) -> list[dict[str, Any]]:
+    """One queue record for each lane, as the mapping hands them over."""
+    lanes: dict[str, list[Accepted]] = {}
+    for event in events:
+        lanes.setdefault(lane(tenant.project_id, event, LANES), []).append(event)
+    return [
+        {
+            "messageId": uuid.uuid4().hex,
+            "body": strict_json.dumps({"v": 1, "project": tenant.project_id, "events": [e.to_wire() for e in some]}),
+            "attributes": {"MessageGroupId": group, "ApproximateReceiveCount": "1"},
+        }
+        for group, some in lanes.items()
+    ]
+
+
+def work(records: Sequence[dict[str, Any]], tries: int = 5) -> None:
+    """Deliver until all is done, as the queue does; a death of the worker is a redelivery of the whole batch."""
+    waiting = list(records)
+    for _ in range(tries):
+        try:
+            answer = ingest.handle({"Records": waiting}, Context())
+        except Killed:
+            continue
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        waiting = [record for record in waiting if record["messageId"] in failed]
+        if not waiting:
+            return
+    raise AssertionError(f"{len(waiting)} messages left after {tries} tries")
+
+
+def record(tenant: Tenant, events: Iterable[Accepted]) -> None:
+    """Let the worker write these events."""
+    work(messages(tenant, events))
+
+
+def stream_records() -> list[dict[str, Any]]:
+    """All records of the table's stream since its start, as Lambda gets them."""
+    client = _streams()
+    arn = aws.dynamodb().describe_table(TableName=settings().table)["Table"]["LatestStreamArn"]
+    found: list[dict[str, Any]] = []
+    for shard in client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        iterator = client.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")[
+            "ShardIterator"
+        ]
+        while iterator:
+            answer = client.get_records(ShardIterator=iterator)
+            if not answer["Records"]:
+                break
+            found += [json.loads(json.dumps(record, default=_as_lambda_does)) for record in answer["Records"]]
+            iterator = answer.get("NextShardIterator")
+    return found
+
+
+def _as_lambda_does(value: object) -> object:
+    """Lambda hands records over as JSON: moments as seconds, bytes as base64."""
+    if isinstance(value, datetime):
+        return int(value.timestamp())
+    assert isinstance(value, bytes), value
+    return base64.b64encode(value).decode()
+
+
+def run_bus(records: Sequence[dict[str, Any]] | None = None, batch: int = 100) -> None:
+    """Let the bus work through the stream, from its start if nothing else is given."""
+    rest = list(stream_records() if records is None else records)
+    while rest:
+        answer = bus.handle({"Records": rest[:batch]}, Context())
+        assert answer == {"batchItemFailures": []}
+        rest = rest[batch:]
+
+
+def rows(tenant: Tenant, prefix: str) -> list[dict[str, Any]]:
+    """All rows of the tenant whose sort key begins so, by a scan."""
+    pages = aws.dynamodb().get_paginator("scan").paginate(TableName=settings().table, ConsistentRead=True)
+    items = [from_item(raw) for answer in pages for raw in answer["Items"]]
+    mine = f"P#{tenant.project_id}#"
+    return [item for item in items if item["PK"].startswith(mine) and item["SK"].startswith(prefix)]
+
+
+def delete(row: dict[str, Any]) -> None:
+    """Take one row out of the table, as its time to live does."""
+    key = {"PK": {"S": row["PK"]}, "SK": {"S": row["SK"]}}
+    aws.dynamodb().delete_item(TableName=settings().table, Key=key)
+
+
+@contextmanager
+def on_call(moment: str, act: Callable[[int, str], None]) -> Iterator[list[str]]:
+    """Run `act(number, operation)` before (`before-call`) or after (`after-call`) each call to the table."""
+    seen: list[str] = []
+
+    def handler(model: Any, **_: Any) -> None:
+        seen.append(model.name)
+        act(len(seen) - 1, model.name)
+
+    hooks = aws.dynamodb().meta.events
+    hooks.register_first(f"{moment}.dynamodb", handler)
+    try:
+        yield seen
+    finally:
+        hooks.unregister(f"{moment}.dynamodb", handler)
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The names of the calls made to the table within."""
+    with on_call("before-call", lambda _number, _operation: None) as seen:
+        yield seen
+
+
+@cache
+def _streams() -> Any:
+    return boto3.client("dynamodbstreams")

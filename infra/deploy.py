@@ -32,6 +32,7 @@ POLL_ATTEMPTS: Final = 1800
 
 _NOTHING_TO_CHANGE: Final = ("didn't contain changes", "No updates are to be performed")
 _CANCELLED: Final = "Resource creation cancelled"
+_BEGINNINGS: Final = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"})
 
 
 class DeployError(Exception):
@@ -106,8 +107,7 @@ def _upload(release: Release, session: boto3.Session, bucket: str) -> str:
 def _run(release: Release, client: CloudFormationClient, template_url: str) -> dict[str, str]:
     existing = _existing_stack(client, release.stack)
     kind: Literal["CREATE", "UPDATE"] = "UPDATE" if existing else "CREATE"
-    began = datetime.now(UTC)
-    name = f"deploy-{began:%Y%m%dT%H%M%S}"
+    name = f"deploy-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     client.create_change_set(
         StackName=release.stack,
         ChangeSetName=name,
@@ -120,7 +120,7 @@ def _run(release: Release, client: CloudFormationClient, template_url: str) -> d
         client.delete_change_set(StackName=release.stack, ChangeSetName=name)
     else:
         client.execute_change_set(StackName=release.stack, ChangeSetName=name)
-        _await_stack(client, release.stack, kind, began)
+        _await_stack(client, release.stack, kind)
     return _outputs(client, release.stack)
 
 
@@ -166,25 +166,28 @@ def _is_empty(client: CloudFormationClient, stack: str, change_set: str) -> bool
     return False
 
 
-def _await_stack(client: CloudFormationClient, stack: str, kind: Literal["CREATE", "UPDATE"], began: datetime) -> None:
+def _await_stack(client: CloudFormationClient, stack: str, kind: Literal["CREATE", "UPDATE"]) -> None:
     waiter = (
         client.get_waiter("stack_create_complete") if kind == "CREATE" else client.get_waiter("stack_update_complete")
     )
     try:
         waiter.wait(StackName=stack, WaiterConfig={"Delay": POLL_SECONDS, "MaxAttempts": POLL_ATTEMPTS})
     except WaiterError as error:
-        reasons = "\n".join(_failures(client, stack, began)) or str(error)
+        reasons = "\n".join(_failures(client, stack)) or str(error)
         raise DeployError(f"the deployment failed and CloudFormation rolls it back:\n{reasons}") from error
 
 
-def _failures(client: CloudFormationClient, stack: str, began: datetime) -> Iterator[str]:
-    """What went wrong since `began`, the first failure first."""
-    pages = client.get_paginator("describe_stack_events").paginate(StackName=stack)
-    events = [event for page in pages for event in page["StackEvents"] if event["Timestamp"] >= began]
-    for event in reversed(events):
-        reason = event.get("ResourceStatusReason", "")
-        if event.get("ResourceStatus", "").endswith("FAILED") and _CANCELLED not in reason:
-            yield f"  {event.get('LogicalResourceId')}: {reason}"
+def _failures(client: CloudFormationClient, stack: str) -> list[str]:
+    """What went wrong in the stack's last operation, the first failure first."""
+    failures: list[str] = []
+    for page in client.get_paginator("describe_stack_events").paginate(StackName=stack):
+        for event in page["StackEvents"]:  # the newest first
+            status, reason = event.get("ResourceStatus", ""), event.get("ResourceStatusReason", "")
+            if event.get("LogicalResourceId") == stack and status in _BEGINNINGS:
+                return failures[::-1]
+            if status.endswith("FAILED") and _CANCELLED not in reason:
+                failures.append(f"  {event.get('LogicalResourceId')}: {reason}")
+    return failures[::-1]
 
 
 def _outputs(client: CloudFormationClient, stack: str) -> dict[str, str]:

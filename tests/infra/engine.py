@@ -18,6 +18,7 @@ import boto3
 
 HOST = "127.0.0.1"
 START_SECONDS = 30.0
+ARRIVAL_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +83,6 @@ class Engine:
         """The account's root; clients find the engine by AWS_ENDPOINT_URL."""
         return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
 
-    def call(
-        self, api: str, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        """One request through the gateway to the API with this id."""
-        request = urllib.request.Request(  # noqa: S310 - our own loopback address
-            f"{self.url}/_aws/execute-api/{api}/api{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", **(headers or {})},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-                return Answer(response.status, json.load(response), dict(response.headers))
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, json.load(error), dict(error.headers))
-
     def _await_health(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -110,3 +94,51 @@ class Engine:
                 return
         self.stop()
         raise RuntimeError(f"the engine did not start:\n{self.log.read_text()}")
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The deployed API with this id, and a project's secret key for it."""
+
+    engine: Engine
+    id: str
+    secret_key: str
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request through the gateway."""
+        request = urllib.request.Request(  # noqa: S310 - our own loopback address
+            f"{self.engine.url}/_aws/execute-api/{self.id}/api{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {key or self.secret_key}",
+                "Content-Type": "application/json",
+                **(headers or {}),
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+                return Answer(response.status, json.load(response), dict(response.headers))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, json.load(error), dict(error.headers))
+
+    def poll_until_found(self, path: str, at_least: int = 1) -> list[dict[str, Any]]:
+        """The rows of a listing once it has that many."""
+        deadline = time.monotonic() + ARRIVAL_SECONDS
+        while time.monotonic() < deadline:
+            answer = self.call("GET", path)
+            assert answer.status == 200, answer.body
+            rows: list[dict[str, Any]] = answer.body["data"]
+            if len(rows) >= at_least:
+                return rows
+            time.sleep(0.1)
+        raise AssertionError(f"nothing came:\n{self.engine.log.read_text()[-4000:]}")

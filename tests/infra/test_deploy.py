@@ -1,9 +1,5 @@
-"""`make deploy`: what it tells an operator, and the whole of it on the local engine with the policies enforced."""
+"""What `make deploy` tells an operator before it changes anything."""
 
-import copy
-import json
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +10,6 @@ from botocore.stub import Stubber
 from infra import deploy as deploying
 from infra.artifact import Artifact
 from infra.deploy import DeployError, Release, deploy
-from tests.infra.engine import Engine
-
-# One engine and one deployment for the module, also where several processes run the tests.
-pytestmark = pytest.mark.xdist_group("deployment")
 
 
 @pytest.fixture
@@ -68,129 +60,3 @@ def test_a_parameter_given_once_stays_and_the_stage_is_the_artifacts_own() -> No
 def test_a_parameter_without_a_value_is_refused(argument: str) -> None:
     with pytest.raises(DeployError, match="NAME=VALUE"):
         deploying._named_value(argument)
-
-
-@pytest.fixture(scope="module")
-def account(engine: Engine) -> Iterator[boto3.Session]:
-    """The engine's account; every client of this module talks to it."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("AWS_ENDPOINT_URL", engine.url)
-    patch.setattr(deploying, "POLL_SECONDS", 0.2)
-    yield engine.session()
-    patch.undo()
-
-
-@pytest.fixture(scope="module")
-def outputs(account: boto3.Session, artifact: Artifact) -> dict[str, str]:
-    """What the first deployment of the packaged artifact answers."""
-    answered = deploy(Release("dev", artifact, parameters={}), account)
-    allow_batches(account, answered)
-    return answered
-
-
-def allow_batches(account: boto3.Session, outputs: dict[str, str]) -> None:
-    """IAM knows no action SendMessageBatch: SendMessage grants it. The engine asks for it by that name."""
-    queue = account.client("sqs").get_queue_attributes(QueueUrl=outputs["IngestQueueUrl"], AttributeNames=["QueueArn"])
-    function = account.client("lambda").get_function_configuration(FunctionName=outputs["APIHandlerName"])
-    statement = {
-        "Effect": "Allow",
-        "Action": "sqs:SendMessageBatch",
-        "Resource": queue["Attributes"]["QueueArn"],
-    }
-    account.client("iam").put_role_policy(
-        RoleName=function["Role"].rpartition("/")[2],
-        PolicyName="batches",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-    )
-
-
-@pytest.mark.e2e
-def test_a_deployment_answers_where_everything_is(outputs: dict[str, str]) -> None:
-    assert outputs.keys() >= {
-        "EndpointURL",
-        "RestAPIId",
-        "TableName",
-        "IngestQueueUrl",
-        "IngestDeadLetterQueueUrl",
-        "BusQueueUrl",
-        "BusDeadLetterQueueUrl",
-        "SecretArn",
-        "CreateProjectFunctionName",
-    }
-
-
-@pytest.mark.e2e
-def test_deploying_the_same_again_changes_nothing(
-    account: boto3.Session, artifact: Artifact, outputs: dict[str, str]
-) -> None:
-    client = account.client("cloudformation")
-    before = client.describe_stack_events(StackName="growthos-dev")["StackEvents"]
-    assert deploy(Release("dev", artifact, parameters={}), account) == outputs
-    assert client.describe_stack_events(StackName="growthos-dev")["StackEvents"] == before
-
-
-@pytest.mark.e2e
-def test_a_parameter_is_kept_by_the_deployment_after(
-    account: boto3.Session, artifact: Artifact, outputs: dict[str, str]
-) -> None:
-    deploy(Release("dev", artifact, parameters={"LogLevel": "DEBUG"}), account)
-    deploy(Release("dev", artifact, parameters={"LogRetentionDays": "7"}), account)
-    function = account.client("lambda").get_function_configuration(FunctionName=outputs["APIHandlerName"])
-    assert function["Environment"]["Variables"]["GROWTHOS_LOG_LEVEL"] == "DEBUG"
-
-
-@pytest.mark.e2e
-@pytest.mark.usefixtures("outputs")
-def test_a_parameter_that_the_template_refuses_is_named(account: boto3.Session, artifact: Artifact) -> None:
-    with pytest.raises(DeployError, match="LogLevel"):
-        deploy(Release("dev", artifact, parameters={"LogLevel": "LOUD"}), account)
-
-
-@pytest.mark.e2e
-@pytest.mark.usefixtures("outputs")
-def test_a_deployment_that_is_rolled_back_tells_which_resource_failed_and_why(
-    account: boto3.Session, artifact: Artifact, packaged: dict[str, Any], tmp_path: Path
-) -> None:
-    document = copy.deepcopy(packaged)
-    document["Resources"]["BusQueue"]["Properties"]["VisibilityTimeout"] = 999_999
-    refused = Artifact(tmp_path / "sam.json", artifact.bundle)
-    refused.template.write_text(json.dumps(document), encoding="utf-8")
-    with pytest.raises(DeployError, match=r"BusQueue: .*VisibilityTimeout"):
-        deploy(Release("dev", refused, parameters={}), account)
-
-
-@pytest.mark.e2e
-def test_an_event_becomes_a_contact_under_the_functions_own_policies(
-    engine: Engine, account: boto3.Session, outputs: dict[str, str]
-) -> None:
-    """Operator, API, queue, worker and bus: each runs as its packaged function in its own role."""
-    keys = invoke(account, outputs["CreateProjectFunctionName"], {"name": "Deployed", "mode": "live", "plan": "scale"})
-    identify = {"userId": "u-1", "traits": {"email": "ada@example.com"}, "messageId": "m-1"}
-    bearer = {"Authorization": f"Bearer {keys['write_key']}"}
-    queued = engine.call(outputs["RestAPIId"], "POST", "/v1/identify", identify, bearer)
-    assert queued.status == 202, queued.body
-
-    secret = {"Authorization": f"Bearer {keys['secret_key']}"}
-    contacts = poll_until_found(engine, outputs["RestAPIId"], "/v1/contacts?external_id=u-1", secret)
-    assert [contact["external_id"] for contact in contacts] == ["u-1"]
-
-
-def invoke(account: boto3.Session, function: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """Call a function as an operator does."""
-    answer = account.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload))
-    body: dict[str, Any] = json.load(answer["Payload"])
-    assert "FunctionError" not in answer, body
-    return body
-
-
-def poll_until_found(engine: Engine, api: str, path: str, headers: dict[str, str]) -> list[dict[str, Any]]:
-    """The rows of a listing once it has any."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        answer = engine.call(api, "GET", path, headers=headers)
-        assert answer.status == 200, answer.body
-        if answer.body["data"]:
-            rows: list[dict[str, Any]] = answer.body["data"]
-            return rows
-        time.sleep(0.1)
-    raise AssertionError(f"nothing came:\n{engine.log.read_text()[-4000:]}")

@@ -18,7 +18,7 @@ from infra.local.home import Home, StackError, read_json, write_json
 
 _READY_WITHIN_S: Final = 60.0
 _TICK_S: Final = 0.1
-_WEB_STOPS_WITHIN_S: Final = 25.0
+_WEB_STOPS_WITHIN_S: Final = 15.0
 _PUMP_STOPS_WITHIN_S: Final = 60.0
 _ROOT: Final = Path(__file__).resolve().parents[2]
 # The app takes every HTTP_* variable of a server's environment for a header; proxies have no business on loopback.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +37,7 @@ HEALTH_PATH: Final = "/health"
 TIMEOUT_S: Final = 29.0
 WORKERS: Final = 2
 THREADS: Final = 16
-_STOP_WITHIN_S: Final = 20
+_STOP_WITHIN_S: Final = 10
 
 _log = logging.getLogger("growthos.local.web")
 
@@ -131,6 +132,7 @@ def _health(parts: Mapping[str, bool], method: str) -> HttpResponse:
 
 def application() -> Adapter:
     """The adapter around the product's own app; granian calls this once in each of its worker processes."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker has its parent's, which would swallow an early stop
     follow_parent()
     from app import app
     from infra.local.health import probe

@@ -69,7 +69,9 @@ def list_contacts(call: Call[ContactsQuery, None]) -> Page[ContactAnswer]:
     return Page(data=[shown(row) for row in rows], has_more=following is not None, next_cursor=following)
 
 
-@router.post("/v1/contacts", scope="contacts:write", body=ContactImport, answer=ContactAnswer, status=201)
+@router.post(
+    "/v1/contacts", scope="contacts:write", body=ContactImport, answer=ContactAnswer, status=201, idempotent=True
+)
 def put_contact(call: Call[None, ContactImport]) -> Reply:
     """Create a contact (201), or update the one with that external id, else that email (200)."""
     names, change = _import(call.body)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.core import events
+from chalicelib.core import clock, events
 from chalicelib.features.contacts import service as contacts
-from chalicelib.platform import aws, config
+from chalicelib.platform import aws, config, queues
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.workers import bus
@@ -54,7 +54,7 @@ def failing_for(contact_ids: set[str], calls: list[str]) -> bus.Flow:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bus.clock, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(clock, "sleep", lambda _seconds: None)
 
 
 @pytest.mark.usefixtures("no_pauses")
@@ -85,7 +85,7 @@ def test_a_record_that_cannot_be_kept_is_delivered_again_and_no_other_is_lost(
     bad = contacts.listing(tenant, contacts.Filter(external_id="u3"), 1, None)[0][0].id
     wiring = bus.EVENT_FLOWS[events.CONTACT_CREATED]
     monkeypatch.setitem(bus.EVENT_FLOWS, events.CONTACT_CREATED, (failing_for({bad}, []), *wiring))
-    monkeypatch.setattr(bus.queues, "send", _refuse)
+    monkeypatch.setattr(queues, "send", _refuse)
     answer = bus.handle({"Records": records}, pipeline.Context())
     position = next(
         n

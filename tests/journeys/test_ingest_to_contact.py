@@ -12,6 +12,7 @@ from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
 from chalicelib.platform.keys import Tenant
+from chalicelib.workers import ingest
 from tests.support import pipeline
 from tests.support.pipeline import Killed, accepted
 
@@ -76,7 +77,8 @@ def test_a_worker_that_dies_at_any_call_loses_and_doubles_nothing(
 
 
 def _refusal(operation: str, code: str, **extra: Any) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "injected"}, **extra}, operation)
+    response: Any = {"Error": {"Code": code, "Message": "injected"}, **extra}
+    return ClientError(response, operation)
 
 
 def test_collisions_and_throttling_at_every_call_are_waited_out(
@@ -202,7 +204,7 @@ def test_a_lane_stops_behind_its_failed_message_and_others_go_on(tenant: Tenant)
     first, second = (pipeline.messages(tenant, [accepted({"userId": "u", "event": e}, "track", NOW)])[0] for e in "ab")
     other = pipeline.messages(tenant, [accepted({"userId": "somebody else", "event": "c"}, "track", NOW)])[0]
     broken = first | {"body": "{"}
-    answer = pipeline.ingest.handle({"Records": [broken, other, second]}, pipeline.Context())
+    answer = ingest.handle({"Records": [broken, other, second]}, pipeline.Context())
     failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
     assert failed == [first["messageId"], second["messageId"]]
     assert [row["event"] for row in pipeline.rows(tenant, "EVT#")] == ["c"]

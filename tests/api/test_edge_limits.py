@@ -1,0 +1,109 @@
+"""Rate limits through the whole edge; the clock is moved, never waited for."""
+
+from datetime import UTC, datetime
+
+import pytest
+import time_machine
+
+from chalicelib.core import clock
+from chalicelib.core.errors import Unavailable
+from chalicelib.edge import rate_limit
+from chalicelib.edge.rate_limit import limiter
+from chalicelib.flows import create_project
+from chalicelib.flows.create_project import CreatedProject
+from tests.support.client import Client
+from tests.support.keys import key_with
+from tests.support.probe import probe
+
+START = datetime(2026, 3, 1, 12, 0, 0, 250_000, UTC)
+NEXT_WINDOW = int(START.timestamp()) + 1
+
+
+@pytest.fixture
+def free(table: str) -> CreatedProject:
+    return create_project.run("Small", "live", "free", now=clock.system_ms())
+
+
+@pytest.fixture
+def caller(free: CreatedProject) -> Client:
+    return Client(free.secret_key, app=probe)
+
+
+def test_the_headers_tell_of_the_window(caller: Client) -> None:
+    with time_machine.travel(START, tick=False):
+        caller.get("/v1/things/a")
+        response = caller.get("/v1/things/a")
+    assert response.headers["x-ratelimit-limit"] == "10"
+    assert response.headers["x-ratelimit-remaining"] == "8"
+    assert response.headers["x-ratelimit-reset"] == str(NEXT_WINDOW)
+
+
+def test_the_call_over_the_limit_is_429_until_the_next_window(caller: Client) -> None:
+    with time_machine.travel(START, tick=False) as traveller:
+        passed = [caller.get("/v1/things/a").status for _ in range(10)]
+        refused = caller.get("/v1/things/a")
+        traveller.shift(0.75)
+        after = caller.get("/v1/things/a")
+    assert passed == [200] * 10
+    assert (refused.status, refused.code, refused.headers["retry-after"]) == (429, "rate_limited", "1")
+    assert refused.headers["x-ratelimit-remaining"] == "0"
+    assert after.status == 200
+
+
+def test_another_instance_counts_in_the_same_window(caller: Client) -> None:
+    with time_machine.travel(START, tick=False):
+        for _ in range(10):
+            caller.get("/v1/things/a")
+        limiter.forget()
+        assert caller.get("/v1/things/a").status == 429
+
+
+def test_each_key_has_its_own_window(caller: Client, free: CreatedProject) -> None:
+    with time_machine.travel(START, tick=False):
+        other = key_with(Client(free.secret_key), "contacts:read")
+        while caller.get("/v1/things/a").status == 200:
+            pass
+        assert caller.get("/v1/things/a", key=other).status == 200
+
+
+def test_ingest_and_management_are_counted_apart(caller: Client) -> None:
+    with time_machine.travel(START, tick=False):
+        while caller.get("/v1/things/a").status == 200:
+            pass
+        response = caller.post("/v1/track", {"event": "x"})
+    assert (response.status, response.headers["x-ratelimit-limit"]) == (202, "100")
+
+
+def test_ingest_lets_the_limit_of_a_window_pass(free: CreatedProject) -> None:
+    sender = Client(free.write_key, app=probe)
+    with time_machine.travel(START, tick=False):
+        statuses = [sender.post("/v1/track", {"event": "x"}).status for _ in range(110)]
+    assert statuses == [202] * 100 + [429] * 10
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/things/a?nope=1", 400), ("GET", "/v1/things/a%23", 404), ("POST", "/v1/failures/bug", 500)],
+)
+def test_errors_after_authentication_have_the_headers_too(caller: Client, method: str, path: str, status: int) -> None:
+    response = caller.request(method, path)
+    assert response.status == status
+    assert {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"} <= set(response.headers)
+
+
+def test_a_missing_scope_has_the_headers_and_is_not_counted(caller: Client, free: CreatedProject) -> None:
+    weak = key_with(Client(free.secret_key), "events:read")
+    with time_machine.travel(START, tick=False):
+        responses = [caller.get("/v1/things/a", key=weak) for _ in range(12)]
+    assert {response.status for response in responses} == {403}
+    assert responses[-1].headers["x-ratelimit-remaining"] == "10"
+
+
+def test_calls_pass_where_the_table_can_not_count(caller: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    caller.get("/v1/things/a")
+
+    def fail(*_: object) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(rate_limit, "_take", fail)
+    assert {caller.get("/v1/things/a").status for _ in range(20)} == {200}

@@ -1,0 +1,189 @@
+"""GET and PATCH /v1/settings."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.flows.create_project import CreatedProject
+from tests.support.client import Client
+
+DEFAULTS: dict[str, Any] = {
+    "domain": None,
+    "timezone": "UTC",
+    "default_from_email": None,
+    "sender_name": None,
+    "postal_address": None,
+    "quiet_hours": None,
+    "ip_allowlist": [],
+    "referral_base_url": None,
+    "scoring": {
+        "engagement": {"half_life": "14d", "default_event": 5, "events": {"$page_view": 1}, "traits": []},
+        "lead": {"half_life": "30d", "default_event": 0, "events": {}, "traits": []},
+    },
+}
+
+
+def test_a_new_project_has_its_defaults(client: Client, project: CreatedProject) -> None:
+    settings = client.get("/v1/settings").json
+    assert settings.pop("created_at").endswith("Z")
+    assert settings == DEFAULTS | {
+        "project_id": project.project_id,
+        "name": "Acme",
+        "mode": "live",
+        "plan": "scale",
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "Acme Growth"},
+        {"domain": "acme.com"},
+        {"timezone": "Europe/London"},
+        {"default_from_email": "hello@acme.com"},
+        {"sender_name": "Ann of Acme"},
+        {"postal_address": "1 Main Street\nSpringfield"},
+        {"quiet_hours": {"start": "22:00", "end": "08:00"}},
+        {"ip_allowlist": ["203.0.113.0/24", "2001:db8::1"]},
+        {"referral_base_url": "https://acme.com/invite"},
+    ],
+)
+def test_a_patch_changes_what_is_sent_and_nothing_else(client: Client, change: dict[str, Any]) -> None:
+    before = client.get("/v1/settings").json
+    answer = client.patch("/v1/settings", change)
+    assert (answer.status, answer.json) == (200, before | change)
+    assert client.get("/v1/settings").json == answer.json
+
+
+def test_several_patches_add_up(client: Client) -> None:
+    client.patch("/v1/settings", {"domain": "acme.com"})
+    client.patch("/v1/settings", {"timezone": "Asia/Tokyo"})
+    settings = client.get("/v1/settings").json
+    assert (settings["domain"], settings["timezone"]) == ("acme.com", "Asia/Tokyo")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"domain": "acme.com"}, "domain"),
+        ({"default_from_email": "a@acme.com"}, "default_from_email"),
+        ({"quiet_hours": {"start": "22:00", "end": "08:00"}}, "quiet_hours"),
+        ({"ip_allowlist": ["203.0.113.7"]}, "ip_allowlist"),
+        ({"scoring": {"lead": {"half_life": "3d"}}}, "scoring"),
+    ],
+)
+def test_null_removes(client: Client, change: dict[str, Any], field: str) -> None:
+    client.patch("/v1/settings", change)
+    assert client.patch("/v1/settings", {field: None}).json[field] == DEFAULTS[field]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"plan": "scale"}, "plan"),
+        ({"mode": "test"}, "mode"),
+        ({"project_id": "x"}, "project_id"),
+        ({"name": None}, "name"),
+        ({"name": "  "}, "name"),
+        ({"name": "x" * 129}, "name"),
+        ({"timezone": None}, "timezone"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"timezone": "europe/london"}, "timezone"),
+        ({"timezone": "../../etc/passwd"}, "timezone"),
+        ({"timezone": "localtime"}, "timezone"),
+        ({"domain": "no spaces.com"}, "domain"),
+        ({"domain": "https://acme.com"}, "domain"),
+        ({"default_from_email": "acme.com"}, "default_from_email"),
+        ({"default_from_email": "a@b@acme.com"}, "default_from_email"),
+        ({"default_from_email": "a@acme.com\r\nBcc: x@y.zz"}, "default_from_email"),
+        ({"sender_name": "Ann\r\nBcc: x@y.zz"}, "sender_name"),
+        ({"quiet_hours": {"start": "24:00", "end": "08:00"}}, "quiet_hours.start"),
+        ({"quiet_hours": {"start": "22:00"}}, "quiet_hours.end"),
+        ({"quiet_hours": {"start": "22:00", "end": "22:00"}}, "quiet_hours"),
+        ({"ip_allowlist": "203.0.113.7"}, "ip_allowlist"),
+        ({"ip_allowlist": ["203.0.113.7", "300.1.1.1"]}, "ip_allowlist.1"),
+        ({"ip_allowlist": ["203.0.113.7/24"]}, "ip_allowlist.0"),
+        ({"ip_allowlist": [f"203.0.113.{n}" for n in range(101)]}, "ip_allowlist"),
+        ({"ip_allowlist": ["198.51.100.1"]}, "ip_allowlist"),
+        ({"referral_base_url": "javascript:alert(1)"}, "referral_base_url"),
+        ({"referral_base_url": "https://acme.com/?a=b"}, "referral_base_url"),
+        ({"scoring": {"engagement": {}}}, "scoring.engagement.half_life"),
+        ({"scoring": {"engagement": {"half_life": "14 days"}}}, "scoring.engagement.half_life"),
+        ({"scoring": {"lead": {"half_life": "0d"}}}, "scoring.lead.half_life"),
+        ({"scoring": {"lead": {"half_life": "1d", "events": {"x": "5"}}}}, "scoring.lead.events.x"),
+        ({"scoring": {"lead": {"half_life": "1d", "events": {"x": 1e9}}}}, "scoring.lead.events.x"),
+        ({"scoring": {"lead": {"half_life": "1d", "traits": [{"field": "a"}]}}}, "scoring.lead.traits.0.op"),
+        (
+            {"scoring": {"lead": {"half_life": "1d", "traits": [{"field": "a", "op": "eq", "points": 1}]}}},
+            "scoring.lead.traits.0",
+        ),
+        ({"scoring": {"other": {}}}, "scoring.other"),
+    ],
+)
+def test_a_broken_rule_is_422_names_the_field_and_changes_nothing(
+    client: Client, change: dict[str, Any], field: str
+) -> None:
+    before = client.get("/v1/settings").json
+    response = client.patch("/v1/settings", {"sender_name": "Changed"} | change)
+    assert response.status == 422
+    assert field in response.fields
+    assert client.get("/v1/settings").json == before
+
+
+def test_scoring_comes_back_as_it_was_given_with_defaults_filled_in(client: Client) -> None:
+    rule = {"field": "traits.plan", "op": "eq", "value": "pro", "points": 10}
+    exists = {"field": "traits.phone", "op": "exists", "points": 2.5}
+    answer = client.patch("/v1/settings", {"scoring": {"lead": {"half_life": "3d", "traits": [rule, exists]}}})
+    assert answer.json["scoring"] == {
+        "engagement": DEFAULTS["scoring"]["engagement"],
+        "lead": {"half_life": "3d", "default_event": 0, "events": {}, "traits": [rule, exists]},
+    }
+    assert client.get("/v1/settings").json == answer.json
+
+
+def test_an_empty_patch_changes_nothing(client: Client) -> None:
+    before = client.get("/v1/settings").json
+    assert client.patch("/v1/settings", {}).json == before
+
+
+def test_another_projects_settings_do_not_change(client: Client, other_client: Client) -> None:
+    before = other_client.get("/v1/settings").json
+    client.patch("/v1/settings", {"domain": "acme.com"})
+    assert other_client.get("/v1/settings").json == before
+
+
+class TestAllowList:
+    def test_a_caller_who_is_not_on_it_is_403(self, client: Client) -> None:
+        client.patch("/v1/settings", {"ip_allowlist": [client.source_ip]})
+        keyless_memory()
+        response = client.get("/v1/settings", source_ip="198.51.100.1")
+        assert (response.status, response.code) == (403, "ip_not_allowed")
+
+    def test_a_caller_in_its_block_passes(self, client: Client) -> None:
+        client.patch("/v1/settings", {"ip_allowlist": ["203.0.113.0/24"]})
+        keyless_memory()
+        assert client.get("/v1/settings", source_ip="203.0.113.200").status == 200
+
+    def test_an_ipv4_address_mapped_into_ipv6_passes(self, client: Client) -> None:
+        client.patch("/v1/settings", {"ip_allowlist": ["203.0.113.7"]})
+        keyless_memory()
+        assert client.get("/v1/settings", source_ip="::ffff:203.0.113.7").status == 200
+
+    def test_an_address_that_is_none_is_403(self, client: Client) -> None:
+        client.patch("/v1/settings", {"ip_allowlist": ["203.0.113.7"]})
+        keyless_memory()
+        assert client.get("/v1/settings", source_ip="unknown").status == 403
+
+    def test_it_holds_for_write_keys_too(self, client: Client, project: CreatedProject) -> None:
+        from tests.support.probe import probe
+
+        client.patch("/v1/settings", {"ip_allowlist": [client.source_ip]})
+        sender = Client(project.write_key, app=probe)
+        assert sender.post("/v1/track", {}, source_ip="198.51.100.1").code == "ip_not_allowed"
+
+
+def keyless_memory() -> None:
+    """As on another instance, which has not seen the key."""
+    from chalicelib.edge.auth import keyring
+
+    keyring.forget()

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Function = Callable[[Mapping[str, Any], LambdaContext], Any]
 
-LEASE_S: Final = 15  # so long a killed pump's messages stay hidden; a living one keeps extending it
-_EXTEND_EACH_S: Final = 4.0
+LEASE_S: Final = 8  # so long a killed pump's messages stay hidden; a living one keeps extending it
+_EXTEND_EACH_S: Final = 2.0
 _WAIT_S: Final = 1
 _PAUSE_AFTER_ERROR_S: Final = 0.5
 _LONGEST_RETRY_S: Final = 8

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.core import clock, strict_json
+from chalicelib.core.errors import ValidationFailed
 from chalicelib.features.activity import intake
 from chalicelib.features.activity.intake import Accepted, Arrival, Refused
 
@@ -79,7 +80,7 @@ def test_any_json_is_either_accepted_within_the_bounds_or_refused_by_name(raw: A
 def test_any_batch_is_judged_item_by_item_or_refused_whole(raw: dict[str, Any]) -> None:
     try:
         outcomes = intake.accept_batch(raw, Arrival(NOW))
-    except intake.ValidationFailed as error:
+    except ValidationFailed as error:
         assert error.details  # noqa: PT017 - either outcome is right, and each is checked
     else:
         assert len(outcomes) == len(raw["batch"])

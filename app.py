@@ -1,20 +1,26 @@
 """Composition: the routes, the middleware, and the functions that queues, the stream and operators call.
 
-The workers are imported when they are first called: each function runs one of them, and its start pays for no other.
+Every function of the deployment loads this file and runs one part of it, so each part is imported where it is used.
 Queue and stream are placeholders, which the infrastructure template replaces.
 """
 
+import os
 from typing import Any
 
 from chalice.app import Chalice, DynamoDBEvent, SQSEvent
 
-from chalicelib.api import blueprints
-from chalicelib.edge.middleware import around_http
+_RUNS_ALL = "app.app"
 
 app = Chalice(app_name="growthos")
-app.register_middleware(around_http, "http")
-for blueprint in blueprints():
-    app.register_blueprint(blueprint)
+
+# Lambda says in _HANDLER which function this is: the workers start without the routes and their models.
+if os.environ.get("_HANDLER", _RUNS_ALL) == _RUNS_ALL:
+    from chalicelib.api import blueprints
+    from chalicelib.edge.middleware import around_http
+
+    app.register_middleware(around_http, "http")
+    for blueprint in blueprints():
+        app.register_blueprint(blueprint)
 
 
 @app.on_sqs_message(queue_arn="ingest", batch_size=10, name="ingest")

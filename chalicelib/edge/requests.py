@@ -25,14 +25,15 @@ class Request:
 
     method: str
     path: str
-    headers: Mapping[str, str]
-    query: Mapping[str, list[str]]
-    source_ip: str
+    # Left out of the repr: what holds a key, a person's data or an address must not come into a log by accident.
+    headers: Mapping[str, str] = field(repr=False)
+    query: Mapping[str, list[str]] = field(repr=False)
+    source_ip: str = field(repr=False)
     request_id: str
     route: str = ""
     by_basic: bool = False
     """True where the caller gave its key as the user name of HTTP Basic; set by authentication."""
-    _body: str | bytes | None = None
+    _body: str | bytes | None = field(default=None, repr=False)
     _is_base64: bool = False
     _payload: bytes | None = field(default=None, repr=False)
     _json: Any = field(default=_UNREAD, repr=False)

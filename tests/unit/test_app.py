@@ -1,0 +1,55 @@
+"""What each function of the deployment is, and what its start loads."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import app as composition
+
+ROOT = Path(__file__).parents[2]
+
+
+def loaded_by(handler: str) -> set[str]:
+    code = "import app, sys; print(' '.join(name for name in sys.modules if name.startswith('chalicelib')))"
+    environment = {name: value for name, value in os.environ.items() if name != "_HANDLER"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment | ({"_HANDLER": handler} if handler else {}),
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("handler", ["app.ingest", "app.bus", "app.bus_retry", "app.create_project"])
+def test_a_worker_starts_without_the_routes(handler: str) -> None:
+    assert loaded_by(handler) == set()
+
+
+@pytest.mark.parametrize("handler", ["", "app.app"])
+def test_the_api_and_the_local_server_have_all_routes(handler: str) -> None:
+    assert "chalicelib.api.settings" in loaded_by(handler)
+
+
+def test_every_handler_is_a_function_of_app_py() -> None:
+    functions: list[Any] = [*composition.app.event_sources, *composition.app.pure_lambda_functions]
+    handlers = {function.name: function.handler_string for function in functions}
+    assert handlers == {name: f"app.{name}" for name in ("ingest", "bus", "bus_retry", "create_project")}
+    assert all(hasattr(composition, name) for name in handlers)
+
+
+def test_one_position_of_a_path_has_one_parameter_name() -> None:
+    """API Gateway refuses siblings with different names at the deployment; Chalice does not."""
+    names: dict[str, set[str]] = {}
+    for path in composition.app.routes:
+        parts = path.split("/")
+        for position, part in enumerate(parts):
+            if part.startswith("{"):
+                names.setdefault("/".join(parts[:position]), set()).add(part)
+    assert {place: found for place, found in names.items() if len(found) > 1 and place != ""} == {}

@@ -21,19 +21,20 @@ MAX_VALUE_BYTES = 10 * 1024
 MAX_NESTING = 8
 
 
-def _traits(traits: dict[str, Any]) -> dict[str, Any]:
-    for key, value in traits.items():
-        if not key.strip() or len(key.encode()) > MAX_NAME_BYTES or "\0" in key:
-            raise ValueError(f"trait names have 1 to {MAX_NAME_BYTES} bytes and no NUL")
-        if key.startswith("$"):
-            raise ValueError("trait names that begin with $ are reserved")
-        if len(strict_json.dumps(value).encode()) > MAX_VALUE_BYTES:
-            raise ValueError(f"the value of {key} is over {MAX_VALUE_BYTES} bytes")
-        if strict_json.depth(value) > MAX_NESTING - 1:
-            raise ValueError(f"the value of {key} is nested deeper than {MAX_NESTING}")
-    if traits.get("email") is not None and normal_email(traits["email"]) is None:
-        raise ValueError("email is not an email address")
-    return traits
+def _trait_name(name: str) -> str:
+    if not name.strip() or len(name.encode()) > MAX_NAME_BYTES or "\0" in name:
+        raise ValueError(f"a trait's name has 1 to {MAX_NAME_BYTES} bytes and no NUL")
+    if name.startswith("$"):
+        raise ValueError("trait names that begin with $ are reserved")
+    return name
+
+
+def _trait_value(value: Any) -> Any:
+    if len(strict_json.dumps(value).encode()) > MAX_VALUE_BYTES:
+        raise ValueError(f"a trait's value has at most {MAX_VALUE_BYTES} bytes")
+    if strict_json.depth(value) > MAX_NESTING - 1:
+        raise ValueError(f"traits are nested at most {MAX_NESTING} deep")
+    return value
 
 
 def _tag(tag: str) -> str:
@@ -55,7 +56,9 @@ def _external_id(text: str) -> str:
     return text
 
 
-Traits = Annotated[dict[str, Any], Field(max_length=MAX_TRAIT_KEYS), AfterValidator(_traits)]
+TraitName = Annotated[str, AfterValidator(_trait_name)]
+TraitValue = Annotated[Any, AfterValidator(_trait_value)]
+Traits = Annotated[dict[TraitName, TraitValue], Field(max_length=MAX_TRAIT_KEYS)]
 Tags = Annotated[list[Annotated[str, AfterValidator(_tag)]], Field(max_length=MAX_TAGS)]
 Email = Annotated[str, StringConstraints(max_length=320), AfterValidator(_email)]
 ExternalId = Annotated[str, AfterValidator(_external_id)]

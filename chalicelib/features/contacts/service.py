@@ -216,6 +216,9 @@ def _change(
 
 
 def _set_traits(contact: Contact, traits: Mapping[str, Any], now: int) -> None:
+    if traits.get("email") is not None and normal_email(traits["email"]) is None:
+        message = "Not an email address."
+        raise ValidationFailed(message, details=[detail("traits.email", "invalid", message)])
     stamp = Stamp(now, server_made=True, message_id="", receipt=ids.new_id("evt"))
     _, overflow = fold.settle_traits(contact, traits, stamp)
     if overflow:

@@ -1,0 +1,143 @@
+"""Two projects: no route shows, changes or counts anything of the other one. A new route fails until it is in CALLS."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from chalicelib.api import ROUTERS
+from chalicelib.edge.router import Endpoint
+from chalicelib.flows.create_project import CreatedProject
+from chalicelib.platform.keys import Tenant
+from tests.support import pipeline
+from tests.support.client import Client
+
+NOW = 1_770_000_000_000
+ULID = re.compile(r"[a-z_]+_[0-9a-hjkmnp-tv-z]{26}")
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """How a route is called with what belongs to somebody else, and what it answers then."""
+
+    status: int = 200
+    body: dict[str, Any] | None = None
+    query: dict[str, str] = field(default_factory=dict)
+
+
+NOT_FOUND = Foreign(status=404)
+OWN = Foreign()
+EVENT = {"event": "x", "user_id": "shared_user", "context": {"contact_id": "{contact_id}"}}
+
+CALLS: dict[tuple[str, str], list[Foreign]] = {
+    ("GET", "/v1/contacts"): [
+        OWN,
+        Foreign(query={"external_id": "theirs"}),
+        Foreign(query={"email": "them@x.io"}),
+        Foreign(query={"tag": "theirs"}),
+    ],
+    ("POST", "/v1/contacts"): [Foreign(201, {"external_id": "theirs"}), Foreign(201, {"email": "them@x.io"})],
+    ("GET", "/v1/contacts/{contact_id}"): [NOT_FOUND],
+    ("PATCH", "/v1/contacts/{contact_id}"): [Foreign(404, {"traits": {"stolen": True}})],
+    ("DELETE", "/v1/contacts/{contact_id}"): [NOT_FOUND],
+    ("GET", "/v1/contacts/{contact_id}/events"): [NOT_FOUND],
+    ("GET", "/v1/analytics/events"): [
+        OWN,
+        Foreign(query={"event": "their_event"}),
+        Foreign(query={"contact_id": "{contact_id}"}),
+    ],
+    ("GET", "/v1/settings"): [OWN],
+    ("PATCH", "/v1/settings"): [Foreign(200, {"name": "Mine"})],
+    ("GET", "/v1/settings/keys"): [OWN],
+    ("POST", "/v1/settings/keys"): [Foreign(201, {"name": "Mine", "scopes": ["contacts:read"]})],
+    ("DELETE", "/v1/settings/keys/{key_id}"): [NOT_FOUND],
+    ("POST", "/v1/identify"): [Foreign(202, EVENT | {"traits": {"email": "them@x.io"}})],
+    ("POST", "/v1/track"): [Foreign(202, EVENT)],
+    ("POST", "/v1/page"): [Foreign(202, EVENT)],
+    ("POST", "/v1/screen"): [Foreign(202, EVENT)],
+    ("POST", "/v1/group"): [Foreign(202, EVENT | {"group_id": "theirs"})],
+    ("POST", "/v1/alias"): [Foreign(202, EVENT | {"previous_id": "theirs"})],
+    ("POST", "/v1/batch"): [Foreign(202, {"batch": [EVENT | {"type": "track"}]})],
+    ("POST", "/v1/import"): [Foreign(202, {"batch": [EVENT | {"type": "track"}]})],
+    ("GET", "/v1/decide"): [Foreign(query={"user_id": "theirs"})],
+}
+
+ENDPOINTS = [endpoint for router in ROUTERS for endpoint in router.endpoints if endpoint.access != "public"]
+
+
+@pytest.fixture
+def theirs(other_project: CreatedProject, other_client: Client) -> dict[str, str]:
+    """The ids of everything that the other project has."""
+    tenant = Tenant(other_project.project_id)
+    person = other_client.post("/v1/contacts", {"external_id": "theirs", "email": "them@x.io", "tags": ["theirs"]}).json
+    pipeline.record(tenant, [pipeline.accepted({"userId": "theirs", "event": "their_event"}, "track", NOW)])
+    pipeline.run_bus()
+    key = other_client.post("/v1/settings/keys", {"name": "Theirs", "scopes": ["contacts:read"]}).json
+    event = other_client.get("/v1/analytics/events").json["data"][0]
+    return {"contact_id": person["id"], "key_id": key["id"], "event_id": event["id"], "project": tenant.project_id}
+
+
+def filled(value: Any, ids: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: filled(inner, ids) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [filled(inner, ids) for inner in value]
+    return value.format(**ids) if isinstance(value, str) else value
+
+
+def named(endpoint: Endpoint) -> str:
+    return f"{endpoint.method} {endpoint.path}"
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
+def test_nothing_of_the_other_project_is_seen_or_changed(
+    endpoint: Endpoint, client: Client, other_client: Client, theirs: dict[str, str]
+) -> None:
+    calls = CALLS[(endpoint.method, endpoint.path)]
+    before = everything(other_client, theirs)
+    for n, call in enumerate(calls):
+        answer = client.request(
+            endpoint.method,
+            endpoint.path.format(**theirs),
+            filled(call.body, theirs),
+            query=filled(call.query, theirs),
+            headers={"Idempotency-Key": f"k{n}"} if endpoint.idempotent else {},
+        )
+        assert answer.status == call.status, answer.text
+        assert not set(theirs.values()) & set(ULID.findall(answer.text)), answer.text
+        assert answer.status != 200 or answer.json.get("data", []) == [] or "keys" in endpoint.path
+    assert everything(other_client, theirs) == before
+
+
+def everything(other_client: Client, theirs: dict[str, str]) -> list[Any]:
+    """All that the other project can read of itself."""
+    paths = ("/v1/contacts", f"/v1/contacts/{theirs['contact_id']}", "/v1/analytics/events", "/v1/settings")
+    keys = other_client.get("/v1/settings/keys").json["data"]
+    return [
+        *(other_client.get(path).json for path in paths),
+        [{name: value for name, value in key.items() if name != "last_used_at"} for key in keys],
+    ]
+
+
+def test_ids_of_the_other_project_answer_as_ids_that_never_were(client: Client, theirs: dict[str, str]) -> None:
+    for path in (f"/v1/contacts/{theirs['contact_id']}", "/v1/contacts/cntct_01j00000000000000000000000"):
+        answer = client.get(path)
+        assert answer.status == 404
+        assert answer.json["error"] == {"code": "not_found", "message": "There is no such contact.", "details": []}
+
+
+def test_the_same_message_id_in_two_projects_counts_in_both(
+    project: CreatedProject, other_project: CreatedProject
+) -> None:
+    for one in (project, other_project):
+        event = pipeline.accepted({"userId": "u", "event": "x", "messageId": "m"}, "track", NOW)
+        pipeline.record(Tenant(one.project_id), [event])
+        assert len(pipeline.rows(Tenant(one.project_id), "EVT#")) == 1
+
+
+def test_the_same_idempotency_key_in_two_projects_acts_in_both(client: Client, other_client: Client) -> None:
+    for one in (client, other_client):
+        answer = one.post("/v1/contacts", {"external_id": "u"}, headers={"Idempotency-Key": "k"})
+        assert answer.status == 201
+        assert "idempotency-replayed" not in answer.headers

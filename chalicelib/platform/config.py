@@ -1,17 +1,25 @@
-"""What the functions are told by their environment, as one validated model."""
+"""What the functions are told by their environment, as one validated model.
+
+A plain dataclass: workers have no other use for pydantic, whose import is a third of their start.
+"""
 
 import os
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 _PREFIX = "GROWTHOS_"
+_LANES_MAX = 1024
 
 
-class Settings(BaseModel):
+class ConfigurationError(Exception):
+    """The environment lacks something, or says something that cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
     """Each field is read from `GROWTHOS_<NAME>`; a missing or malformed one stops the function at its start."""
-
-    model_config = ConfigDict(frozen=True)
 
     stage: str
     table: str
@@ -19,11 +27,31 @@ class Settings(BaseModel):
     bus_queue_url: str
     secret_arn: str
     log_level: str = "INFO"
-    ingest_lanes: int = Field(default=64, ge=1, le=1024)
+    ingest_lanes: int = 64
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Settings":
+        """The settings in an environment. Raises ConfigurationError with every fault; no value is repeated in it."""
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+        for each in fields(cls):
+            name = _PREFIX + each.name.upper()
+            text = environment.get(name)
+            if text:
+                values[each.name] = text
+            elif each.default is MISSING:
+                faults.append(f"{name} is missing")
+        lanes = values.get("ingest_lanes")
+        if lanes is not None and lanes.isascii() and lanes.isdecimal() and 1 <= int(lanes) <= _LANES_MAX:
+            values["ingest_lanes"] = int(lanes)
+        elif lanes is not None:
+            faults.append(f"{_PREFIX}INGEST_LANES is a whole number from 1 to {_LANES_MAX}")
+        if faults:
+            raise ConfigurationError("; ".join(faults))
+        return cls(**values)
 
 
 @cache
 def settings() -> Settings:
-    """The deployment's settings, read once. Raises pydantic.ValidationError where one is missing."""
-    values = {name: os.environ.get(_PREFIX + name.upper()) for name in Settings.model_fields}
-    return Settings.model_validate({name: value for name, value in values.items() if value is not None})
+    """The deployment's settings, read once. Raises ConfigurationError."""
+    return Settings.read(os.environ)

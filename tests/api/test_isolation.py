@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.api import ROUTERS
-from chalicelib.edge.router import Endpoint
+from chalicelib.edge.endpoint import Endpoint
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
 from tests.support import pipeline

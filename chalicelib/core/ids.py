@@ -8,8 +8,6 @@ import re
 import secrets
 import threading
 
-from ulid import ULID
-
 from chalicelib.core import clock
 
 PREFIXES = frozenset(
@@ -20,6 +18,9 @@ PREFIXES = frozenset(
 )
 
 _ULID_TEXT = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base 32, five bits a character."""
+_SHIFTS = range(125, -1, -5)
 _RANDOM_BITS = 80
 _lock = threading.Lock()
 _last = 0
@@ -31,7 +32,8 @@ def new_ulid() -> str:
     with _lock:
         fresh = clock.system_ms() << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS - 1)
         _last = max(fresh, _last + 1)
-        return str(ULID.from_bytes(_last.to_bytes(16, "big"))).lower()
+        made = _last
+    return "".join([_ALPHABET[made >> shift & 31] for shift in _SHIFTS])
 
 
 def new_id(prefix: str) -> str:

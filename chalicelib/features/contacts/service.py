@@ -10,7 +10,6 @@ from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFa
 from chalicelib.features.contacts import fold, store
 from chalicelib.features.contacts.model import MAX_TAGS, Contact, Stamp, normal_email, normal_tags
 from chalicelib.features.contacts.rules import Directory, Identity, Names
-from chalicelib.features.contacts.schemas import shown
 from chalicelib.platform import cursor, outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Key, Tenant, moment_sk
@@ -110,6 +109,9 @@ def put(tenant: Tenant, names: Names, change: Change, now: int, receipt: Receipt
 
     Raises Conflict where the address belongs to somebody else.
     """
+
+    # The workers use this module too, and start without the models of the API.
+    from chalicelib.features.contacts.schemas import shown
 
     def act() -> tuple[Contact, bool]:
         directory = _read(tenant, names.identities())

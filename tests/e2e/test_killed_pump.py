@@ -49,15 +49,14 @@ def send_twice_and_kill(stack: Stack, events: list[Event], size: int, kills: int
     stack.await_settled(within_s=240)
 
 
-def listed(stack: Stack, path: str, **query: str | int) -> Iterator[Event]:
+def listed(stack: Stack, path: str, **query: str) -> Iterator[Event]:
     """Every row of a listing."""
-    cursor: dict[str, str | int] = {}
     while True:
-        page = stack.get(path, limit=100, **query, **cursor).body
+        page = stack.get(path, key=None, limit=100, **query).body
         yield from page["data"]
         if not page["has_more"]:
             return
-        cursor = {"cursor": page["next_cursor"]}
+        query["cursor"] = page["next_cursor"]
 
 
 def assert_exactly(stack: Stack, run: str, contacts: int, each: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stack import ROOT, Stack, processes_of, running, wait_until
+from tests.support.stack import ROOT, Stack, processes_of, running, running_engine, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
 
@@ -63,6 +63,33 @@ def test_state_survives_a_stop_and_a_start(tmp_path: Path) -> None:
         assert {mode: stack.local[mode] for mode in ("live", "test")} == {m: before[m] for m in ("live", "test")}
     finally:
         stack.stop()
+
+
+def test_what_was_accepted_before_a_stop_is_there_after_the_next_start(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "home")
+    stack.start()
+    items = [{"type": "track", "user_id": f"u{number % 10}", "event": "Stepped"} for number in range(200)]
+    assert stack.post("/v1/batch", {"batch": items}, key=stack.write_key).status == 202
+    assert stack.stop(signal.SIGINT) == 0
+    stack.start()
+    try:
+        stack.await_settled()
+        pages = [stack.get("/v1/analytics/events", limit=100, event="Stepped").body]
+        pages.append(stack.get("/v1/analytics/events", limit=100, event="Stepped", cursor=pages[0]["next_cursor"]).body)
+        assert [len(page["data"]) for page in pages] == [100, 100]
+        assert not pages[1]["has_more"]
+    finally:
+        stack.stop()
+
+
+def test_the_table_may_be_kept_by_another_dynamodb(tmp_path: Path) -> None:
+    with running_engine(tmp_path / "other") as port:
+        endpoint = f"http://127.0.0.1:{port}"
+        with running(tmp_path / "home", {"DYNAMODB_ENDPOINT": endpoint}) as stack:
+            event = {"user_id": "u1", "event": "Stepped"}
+            assert stack.post("/v1/track", event, key=stack.write_key).status == 202
+            wait_until(lambda: bool(stack.get("/v1/contacts", external_id="u1").body["data"]), 10)
+            assert stack.table_items(endpoint) > 0
 
 
 def test_keys_are_made_anew_where_the_state_was_lost(tmp_path: Path) -> None:

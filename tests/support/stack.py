@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import boto3
+
+from infra.local import engine
+from infra.local.child import Child
+from infra.local.home import Home, read_json
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 60.0
@@ -121,10 +124,17 @@ class Stack:
         """POST JSON, by default with the live secret key."""
         return self.request("POST", path, json.dumps(body).encode(), key)
 
-    def request(self, method: str, path: str, body: bytes | None = None, key: str | None = None) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """One request; a 429 is repeated after its Retry-After."""
         while True:
-            answer = self._request(method, path, body, key or self.secret_key)
+            answer = self._request(method, path, body, key or self.secret_key, headers)
             if answer.status != http.HTTPStatus.TOO_MANY_REQUESTS:
                 return answer
             time.sleep(float(answer.headers.get("Retry-After", "1")))
@@ -138,27 +148,52 @@ class Stack:
 
     def await_settled(self, within_s: float = 60.0) -> None:
         """Wait until no message is queued or in flight, and the pump has read the stream to its end."""
-        wait_until(lambda: self._queued() == 0, within_s, pause_s=0.1)
+        wait_until(lambda: self._queued() == 0 and self._unread() == 0, within_s, pause_s=0.1)
 
     def _queued(self) -> int:
-        stack = json.loads((self.home / "stack.json").read_text())
-        environment = stack["environment"]
-        sqs = boto3.client(
-            "sqs",
-            endpoint_url=environment["AWS_ENDPOINT_URL"],
+        """Messages in the queues, those in flight included."""
+        sqs, total = self._client("sqs"), 0
+        for name in ("IngestQueue", "BusQueue"):
+            url = self._shared["queues"][name]
+            attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+            total += sum(int(value) for kind, value in attributes.items() if kind.startswith("ApproximateNumber"))
+        return total
+
+    def _unread(self) -> int:
+        """Records of the table's stream that the pump has not finished, as far as one page tells."""
+        streams, arn = self._client("dynamodbstreams"), self._shared["stream_arn"]
+        positions = (read_json(self.home / "stream.json") or {"positions": {}})["positions"]
+        total = 0
+        for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+            iterator = _iterator(streams, arn, shard["ShardId"], positions.get(shard["ShardId"]))
+            total += len(streams.get_records(ShardIterator=iterator)["Records"])
+        return total
+
+    @property
+    def _shared(self) -> dict[str, Any]:
+        return dict(json.loads((self.home / "stack.json").read_text()))
+
+    def table_items(self, endpoint: str) -> int:
+        """How many rows the stack's table has at a DynamoDB endpoint, counted up to one page."""
+        name = self._shared["environment"]["GROWTHOS_TABLE"]
+        return int(self._client("dynamodb", endpoint).scan(TableName=name)["Count"])
+
+    def _client(self, service: str, endpoint: str | None = None) -> Any:
+        environment = self._shared["environment"]
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=endpoint or environment["AWS_ENDPOINT_URL"],
             region_name=environment["AWS_REGION"],
             aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
         )
-        total = 0
-        for name in ("IngestQueue", "BusQueue"):
-            attributes = sqs.get_queue_attributes(QueueUrl=stack["queues"][name], AttributeNames=["All"])["Attributes"]
-            total += sum(int(value) for kind, value in attributes.items() if kind.startswith("ApproximateNumber"))
-        return total
 
-    def _request(self, method: str, path: str, body: bytes | None, key: str) -> Answer:
+    def _request(
+        self, method: str, path: str, body: bytes | None, key: str, more: Mapping[str, str] | None = None
+    ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        headers |= dict(more or {})
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
@@ -174,6 +209,18 @@ class Stack:
         return (self.home / "local.json").exists() and bool(self.local["pid"])
 
 
+def _iterator(streams: Any, arn: str, shard_id: str, position: str | None) -> str:
+    """After the position; at the horizon where there is none, or the engine has forgotten it in a restart."""
+    shard = {"StreamArn": arn, "ShardId": shard_id}
+    try:
+        if position is not None:
+            after = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": position}
+            return str(streams.get_shard_iterator(**shard, **after)["ShardIterator"])
+    except streams.exceptions.TrimmedDataAccessException:
+        pass
+    return str(streams.get_shard_iterator(**shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"])
+
+
 @contextmanager
 def running(home: Path, environ: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """A started stack, stopped at the end if the test has not done so."""
@@ -185,9 +232,18 @@ def running(home: Path, environ: Mapping[str, str] | None = None) -> Iterator[St
         stack.stop()
 
 
-def basic(write_key: str) -> str:
-    """The Authorization header of clients that send the write key as a user name."""
-    return "Basic " + b64encode(f"{write_key}:".encode()).decode()
+@contextmanager
+def running_engine(path: Path) -> Iterator[int]:
+    """The local engine alone, with nothing in it; its port."""
+    home, port = Home(path), free_port()
+    home.prepare()
+    child = Child("engine", ["infra.local.engine"], engine.environment(home, port, os.environ), home.logs)
+    child.start()
+    try:
+        wait_until(lambda: engine.is_healthy(port), READY_WITHIN_S)
+        yield port
+    finally:
+        child.stop(STOPS_WITHIN_S)
 
 
 def free_port() -> int:

@@ -1,0 +1,31 @@
+"""One instance of the API in a process of its own: calls the app with the events of a gateway, as Lambda would.
+
+Started with a plan on standard input, `{"key", "path", "calls": [moment, …]}`: each call is made at its moment (seconds
+since the epoch) in a thread of its own. Prints `[{"at", "status", "retry_after"}, …]`, `at` being when it was answered.
+"""
+
+import json
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tests.support.client import Client
+
+
+def main() -> None:
+    plan = json.load(sys.stdin)
+    client = Client(plan["key"])
+
+    def call(moment: float) -> dict[str, Any]:
+        time.sleep(max(0.0, moment - time.time()))
+        answer = client.get(plan["path"])
+        return {"at": time.time(), "status": answer.status, "retry_after": answer.headers.get("retry-after")}
+
+    with ThreadPoolExecutor(len(plan["calls"])) as pool:
+        answers = list(pool.map(call, plan["calls"]))
+    sys.stderr.write(json.dumps(answers))
+
+
+if __name__ == "__main__":
+    main()

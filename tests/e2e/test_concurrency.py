@@ -1,0 +1,147 @@
+"""What only concurrency shows: rates over several processes, one act for one key, walks while others write."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.support.stack import ROOT, Answer, Stack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
+
+PROCESSES = 4
+LIMIT = 10
+"""Calls a second of a management key on plan free."""
+
+
+def free_key(stack: Stack) -> str:
+    """The secret key of a new project on plan free."""
+    made = subprocess.run(
+        [sys.executable, "-m", "infra.local", "create-project", "--name", "Limits", "--mode", "live", "--plan", "free"],
+        cwd=ROOT,
+        env=dict(os.environ) | {"GROWTHOS_HOME": str(stack.home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return next(word for word in made.stdout.split() if word.startswith("gos_sk_"))
+
+
+def call_from_processes(stack: Stack, key: str, moments: Sequence[float]) -> list[dict[str, Any]]:
+    """Calls at these moments, dealt out to four instances of the API that share nothing but the table."""
+    environment = dict(os.environ) | stack.environment
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.instance"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(PROCESSES)
+    ]
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        plans = [{"key": key, "path": "/v1/settings", "calls": list(moments[n::PROCESSES])} for n in range(PROCESSES)]
+        outputs = list(
+            pool.map(lambda pair: pair[0].communicate(json.dumps(pair[1]))[1], zip(started, plans, strict=True))
+        )
+    return [answer for output in outputs for answer in json.loads(output)]
+
+
+def most_within(moments: Sequence[float], seconds: float) -> int:
+    """The largest number of moments in any span of that length."""
+    ordered = sorted(moments)
+    return max(n + 1 - bisect_left(ordered, moment - seconds, 0, n + 1) for n, moment in enumerate(ordered))
+
+
+def test_200_calls_at_once_from_4_processes_stay_within_the_limit(stack: Stack) -> None:
+    key = free_key(stack)
+    start = time.time() + 4
+    answers = call_from_processes(stack, key, [start] * 200)
+    assert Counter(answer["status"] for answer in answers).keys() == {200, 429}
+    passed = [answer["at"] for answer in answers if answer["status"] == 200]
+    assert len(passed) >= LIMIT
+    assert most_within(passed, 1) <= 2 * LIMIT
+    assert most_within(passed, 10) <= 11 * LIMIT
+    assert {answer["retry_after"] for answer in answers if answer["status"] == 429} == {"1"}
+    waited = call_from_processes(stack, key, [time.time() + 4])
+    assert [answer["status"] for answer in waited] == [200]
+
+
+def test_a_steady_caller_at_90_percent_from_4_processes_is_never_refused(stack: Stack) -> None:
+    start = time.time() + 4
+    answers = call_from_processes(stack, free_key(stack), [start + n / 9 for n in range(90)])
+    assert Counter(answer["status"] for answer in answers) == {200: 90}
+
+
+def test_one_idempotency_key_in_20_concurrent_posts_makes_one_contact(stack: Stack) -> None:
+    body = json.dumps({"email": "once@example.com", "traits": {"plan": "trial"}}).encode()
+    headers = {"Idempotency-Key": "concurrent-1"}
+    ready = threading.Barrier(20)
+
+    def post(_n: int) -> Answer:
+        ready.wait()
+        return stack.request("POST", "/v1/contacts", body, headers=headers)
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(post, range(20)))
+    assert {answer.status for answer in answers} == {201}
+    assert len({json.dumps(answer.body) for answer in answers}) == 1
+    assert sum(answer.headers.get("Idempotency-Replayed") == "true" for answer in answers) == 19
+    assert len(stack.get("/v1/contacts", email="once@example.com").body["data"]) == 1
+
+
+def identify(stack: Stack, users: Sequence[str]) -> None:
+    batch = [{"type": "identify", "userId": user, "traits": {"name": user}} for user in users]
+    assert stack.post("/v1/batch", {"batch": batch}, stack.write_key).status == 202
+
+
+def walk(stack: Stack) -> list[dict[str, Any]]:
+    """All pages; none but the last is short."""
+    rows: list[dict[str, Any]] = []
+    query: dict[str, str | int] = {"limit": 50}
+    while True:
+        page = stack.get("/v1/contacts", **query).body
+        rows += page["data"]
+        if not page["has_more"]:
+            return rows
+        assert len(page["data"]) == 50
+        query["cursor"] = page["next_cursor"]
+
+
+def test_a_walk_over_1000_contacts_while_others_come_and_go_has_each_that_stood_once(stack: Stack) -> None:
+    standing = {f"stays_{n}" for n in range(1000)}
+    users = sorted(standing) + [f"goes_{n}" for n in range(60)]
+    for start in range(0, len(users), 500):
+        identify(stack, users[start : start + 500])
+    stack.await_settled(120)
+    doomed = [row["id"] for row in walk(stack) if str(row["external_id"]).startswith("goes_")]
+    assert len(doomed) == 60
+    stop = threading.Event()
+
+    def meddle() -> None:
+        for n, contact_id in enumerate(doomed):
+            if stop.is_set():
+                return
+            identify(stack, [f"comes_{n}"])
+            assert stack.request("DELETE", f"/v1/contacts/{contact_id}").status == 200
+
+    with ThreadPoolExecutor(1) as pool:
+        meddling = pool.submit(meddle)
+        rows = walk(stack)
+        stop.set()
+        meddling.result()
+    seen = Counter(row["external_id"] for row in rows)
+    assert {user: seen[user] for user in standing} == dict.fromkeys(standing, 1)
+    assert max(seen.values()) == 1

@@ -15,8 +15,7 @@ from infra.artifact import Artifact
 from infra.deploy import DeployError, Release, deploy
 from tests.infra.engine import Api, Engine
 
-# One engine and one deployment for the module, also where several processes run the tests.
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("deployment")]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +114,18 @@ def api(engine: Engine, outputs: dict[str, str], project: dict[str, str]) -> Api
     return Api(engine, outputs["RestAPIId"], project["secret_key"])
 
 
-def test_queued_events_become_contacts(api: Api, project: dict[str, str]) -> None:
+@pytest.fixture(scope="module")
+def identified(api: Api, project: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Two users that the Ingest API was told of: the contacts found under each one's id."""
     for user in ("u-1", "u-2"):
         identify = {"userId": user, "traits": {"email": f"{user}@example.com"}, "messageId": user}
         assert api.call("POST", "/v1/identify", identify, key=project["write_key"]).status == 202
-    for user in ("u-1", "u-2"):
-        found = api.poll_until_found(f"/v1/contacts?external_id={user}")
-        assert [contact["email"] for contact in found] == [f"{user}@example.com"]
+    return {user: api.poll_until_found(f"/v1/contacts?external_id={user}") for user in ("u-1", "u-2")}
+
+
+def test_queued_events_become_contacts(identified: dict[str, list[dict[str, Any]]]) -> None:
+    emails = {user: [contact["email"] for contact in found] for user, found in identified.items()}
+    assert emails == {"u-1": ["u-1@example.com"], "u-2": ["u-2@example.com"]}
 
 
 def test_a_contact_is_made_changed_and_deleted(api: Api) -> None:
@@ -135,6 +139,7 @@ def test_a_contact_is_made_changed_and_deleted(api: Api) -> None:
     assert api.call("GET", path).status == 404
 
 
+@pytest.mark.usefixtures("identified")
 @pytest.mark.parametrize("path", ["/v1/contacts", "/v1/analytics/events", "/v1/settings/keys"])
 def test_a_listing_is_walked_by_a_cursor_under_the_deployments_secret(api: Api, path: str) -> None:
     api.poll_until_found(path, at_least=2)
@@ -167,9 +172,9 @@ def test_an_unknown_path_and_a_wrong_method_are_answered_in_our_shape(api: Api) 
     assert (wrong.status, wrong.body["error"]["code"]) == (405, "method_not_allowed")
 
 
-def test_no_function_was_refused_what_it_needs(account: boto3.Session, outputs: dict[str, str], api: Api) -> None:
-    """The bus has worked through all that the tests before this one did; its retry queue and the logs tell of it."""
-    api.poll_until_found("/v1/contacts", at_least=2)
+@pytest.mark.usefixtures("identified")
+def test_no_function_was_refused_what_it_needs(account: boto3.Session, outputs: dict[str, str]) -> None:
+    """The logs tell of it, and so do the queues of what a worker could not do."""
     logs = account.client("logs")
     for function in ("api_handler", "ingest", "bus", "bus_retry", "create_project"):
         group = f"/growthos/dev/{function}"

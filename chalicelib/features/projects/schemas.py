@@ -2,7 +2,6 @@
 
 import re
 from functools import cache
-from importlib import resources
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -24,6 +23,9 @@ _VALUELESS = ("exists", "not_exists")
 @cache
 def time_zones() -> frozenset[str]:
     """All names of the IANA database, of the version that ships with us: the same on every machine."""
+    # Imported here: it costs a start more than all else in this file.
+    from importlib import resources
+
     return frozenset((resources.files("tzdata") / "zones").read_text().split())
 
 

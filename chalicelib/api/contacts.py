@@ -70,7 +70,13 @@ def list_contacts(call: Call[ContactsQuery, None]) -> Page[ContactAnswer]:
 
 
 @router.post(
-    "/v1/contacts", scope="contacts:write", body=ContactImport, answer=ContactAnswer, status=201, idempotent=True
+    "/v1/contacts",
+    scope="contacts:write",
+    body=ContactImport,
+    answer=ContactAnswer,
+    status=201,
+    also=(200,),
+    idempotent=True,
 )
 def put_contact(call: Call[None, ContactImport]) -> Reply:
     """Create a contact (201), or update the one with that external id, else that email (200)."""

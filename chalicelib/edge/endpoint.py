@@ -49,6 +49,8 @@ class Endpoint:
     status: int
     idempotent: bool
     summary: str
+    also: tuple[int, ...] = ()
+    """Statuses of other good answers, for OpenAPI: 200 of an endpoint that creates (201) or updates."""
 
     @property
     def body_max(self) -> int:

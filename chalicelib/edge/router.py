@@ -19,7 +19,7 @@ Arguments of `get`, `post`, `patch` and `delete`, all by name but the path:
   refuses unknown query parameters; ingest and public pass over them. An ingest POST is parsed as JSON in any case;
   without a `body` model the handler reads `call.request.json()`.
 - `answer`: the model that the handler returns, for OpenAPI; None for what is no JSON.
-- `status`: of a plain answer. `Reply(body, status=…, headers=…)` says otherwise.
+- `status`: of a plain answer. `Reply(body, status=…, headers=…)` says otherwise; `also` are the good ones among those.
 - `idempotent`: the endpoint heeds Idempotency-Key; its service must end in `call.receipt.commit(…)`.
 
 The first paragraph of the docstring is the endpoint's summary for clients. Errors are raised as `core.errors`.
@@ -51,6 +51,7 @@ class Options(TypedDict, total=False):
     body: type[BaseModel] | None
     answer: type[BaseModel] | None
     status: int
+    also: tuple[int, ...]
     idempotent: bool
 
 
@@ -102,6 +103,7 @@ class Router:
         body: type[BaseModel] | None = None,
         answer: type[BaseModel] | None = None,
         status: int = 200,
+        also: tuple[int, ...] = (),
         idempotent: bool = False,
     ) -> Callable[[H], H]:
         if (access == "management") != (scope is not None):
@@ -123,6 +125,7 @@ class Router:
                     status=status,
                     idempotent=idempotent,
                     summary=summary,
+                    also=also,
                 )
             )
             return handler

@@ -1,0 +1,162 @@
+"""The machine-readable documents, and the page to read and try them."""
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from chalicelib.core.errors import NotFound
+from chalicelib.edge import openapi
+from chalicelib.edge.call import Call, Reply
+from chalicelib.edge.openapi import Description
+from chalicelib.edge.router import Router
+
+_EXAMPLES = Path(__file__).parent / "examples.json"
+_UI = "event_handler/openapi/swagger_ui"
+_JSON, _SCRIPT, _STYLE, _PAGE = (
+    "application/json",
+    "text/javascript; charset=utf-8",
+    "text/css; charset=utf-8",
+    "text/html; charset=utf-8",
+)
+_DAY_SECONDS = 86_400
+_KEPT = f"public, max-age={_DAY_SECONDS}"
+
+_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        # The page's library sets style attributes.
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+
+_HTML = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>GrowthOS API</title>
+<link rel="stylesheet" href="docs/assets/swagger-ui.css">
+</head>
+<body>
+<nav style="padding: 12px 20px; font-family: sans-serif">
+<strong>GrowthOS API</strong> &nbsp; <a href="?api=management">Management</a> &nbsp; <a href="?api=ingest">Ingest</a>
+</nav>
+<main id="ui"></main>
+<script src="docs/assets/swagger-ui.js"></script>
+<script src="docs/assets/start.js"></script>
+</body>
+</html>
+"""
+
+_START = """const asked = new URLSearchParams(location.search).get("api");
+const api = asked === "ingest" ? "ingest" : "management";
+SwaggerUIBundle({
+  dom_id: "#ui",
+  url: `openapi/${api}.json`,
+  deepLinking: true,
+  filter: true,
+  docExpansion: "list",
+  validatorUrl: null,
+  presets: [SwaggerUIBundle.presets.apis],
+  layout: "BaseLayout",
+});
+"""
+
+_MANAGEMENT = Description(
+    title="GrowthOS Management API",
+    text="Every resource of a project, for your servers. Never put a secret key where others can read it.",
+    schemes={"secretKey": {"type": "http", "scheme": "bearer", "description": "A secret key: `gos_sk_…`."}},
+)
+_INGEST = Description(
+    title="GrowthOS Ingest API",
+    text="What browsers, apps and servers send: the calls of the Segment spec, in snake_case or camelCase. Bodies are "
+    "read as JSON whatever their content type says, and may be gzip. A body has at most 500 KB, unpacked.",
+    schemes={
+        "writeKey": {"type": "http", "scheme": "bearer", "description": "A write key: `gos_wk_…`."},
+        "writeKeyBasic": {"type": "http", "scheme": "basic", "description": "The write key as user name."},
+        "writeKeyQuery": {"type": "apiKey", "in": "query", "name": "writeKey"},
+    },
+)
+
+
+def router_for(sections: Sequence[Router]) -> Router:
+    """The pages that describe these sections."""
+    router = Router("Documentation")
+    management, ingest = _documents(sections)
+
+    @router.get("/openapi/management.json", access="public")
+    def get_management_document(_: Call[None, None]) -> Reply:
+        """Get the OpenAPI document of the Management API."""
+        return _reply(management(), _JSON)
+
+    @router.get("/openapi/ingest.json", access="public")
+    def get_ingest_document(_: Call[None, None]) -> Reply:
+        """Get the OpenAPI document of the Ingest API."""
+        return _reply(ingest(), _JSON)
+
+    @router.get("/docs", access="public")
+    def get_docs(_: Call[None, None]) -> Reply:
+        """Read the API, and try it."""
+        return _reply(_HTML, _PAGE, {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"})
+
+    @router.get("/docs/assets/{asset}", access="public")
+    def get_docs_asset(call: Call[None, None]) -> Reply:
+        """Get a file of the page."""
+        asset = _ASSETS.get(call.path["asset"])
+        if asset is None:
+            raise NotFound("There is nothing under this path.")
+        read, content_type = asset
+        return _reply(read(), content_type, {"Cache-Control": _KEPT})
+
+    return router
+
+
+def _documents(sections: Sequence[Router]) -> tuple[Callable[[], str], Callable[[], str]]:
+    """What makes the texts of the two documents, each once in this process."""
+
+    @cache
+    def management() -> str:
+        return _text(_MANAGEMENT, "management", sections)
+
+    @cache
+    def ingest() -> str:
+        return _text(_INGEST, "ingest", sections)
+
+    return management, ingest
+
+
+def _text(about: Description, access: str, sections: Sequence[Router]) -> str:
+    endpoints = [endpoint for section in sections for endpoint in section.endpoints if endpoint.access == access]
+    examples: dict[str, Any] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
+    return json.dumps(openapi.document(Description(about.title, about.text, about.schemes, examples), endpoints))
+
+
+def _reply(text: str, content_type: str, headers: Mapping[str, str] | None = None) -> Reply:
+    return Reply(
+        text, headers={"Content-Type": content_type, "X-Content-Type-Options": "nosniff"} | dict(headers or {})
+    )
+
+
+@cache
+def _shipped(name: str) -> str:
+    """A file that powertools ships; found without importing its event handlers."""
+    spec = importlib.util.find_spec("aws_lambda_powertools")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(name)
+    return (Path(spec.origin).parent / _UI / name).read_text(encoding="utf-8")
+
+
+_ASSETS: Mapping[str, tuple[Callable[[], str], str]] = {
+    "swagger-ui.js": (lambda: _shipped("swagger-ui-bundle.min.js"), _SCRIPT),
+    "swagger-ui.css": (lambda: _shipped("swagger-ui.min.css"), _STYLE),
+    "start.js": (lambda: _START, _SCRIPT),
+}

@@ -30,7 +30,7 @@ STOPS_WITHIN_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response with its JSON body."""
+    """A response with its JSON body; names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -137,7 +137,7 @@ class Stack:
             answer = self._request(method, path, body, key or self.secret_key, headers)
             if answer.status != http.HTTPStatus.TOO_MANY_REQUESTS:
                 return answer
-            time.sleep(float(answer.headers.get("Retry-After", "1")))
+            time.sleep(float(answer.headers.get("retry-after", "1")))
 
     def health(self) -> int:
         """Status of GET /health; 0 while nothing answers."""
@@ -170,6 +170,11 @@ class Stack:
         return total
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What the functions of this stack are given as their environment."""
+        return dict(self._shared["environment"])
+
+    @property
     def _shared(self) -> dict[str, Any]:
         return dict(json.loads((self.home / "stack.json").read_text()))
 
@@ -200,7 +205,11 @@ class Stack:
             raw = response.read()
         finally:
             connection.close()
-        return Answer(response.status, dict(response.headers.items()), json.loads(raw) if raw else None)
+        return Answer(
+            response.status,
+            {name.lower(): value for name, value in response.headers.items()},
+            json.loads(raw) if raw else None,
+        )
 
     def _is_ready(self) -> bool:
         assert self._process is not None

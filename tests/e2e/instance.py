@@ -1,7 +1,8 @@
 """One instance of the API in a process of its own: calls the app with the events of a gateway, as Lambda would.
 
-Started with a plan on standard input, `{"key", "path", "calls": [moment, …]}`: each call is made at its moment (seconds
-since the epoch) in a thread of its own. Prints `[{"at", "status", "retry_after"}, …]`, `at` being when it was answered.
+Says `ready` on standard error, and reads a plan from standard input, `{"key", "path", "calls": [moment, …]}`: each call
+is made at its moment (seconds since the epoch) in a thread of its own. Says `[{"at", "status", "retry_after"}, …]` on
+standard error, `at` being when it was answered.
 """
 
 import json
@@ -14,6 +15,8 @@ from tests.support.client import Client
 
 
 def main() -> None:
+    sys.stderr.write("ready\n")
+    sys.stderr.flush()
     plan = json.load(sys.stdin)
     client = Client(plan["key"])
 

@@ -36,27 +36,35 @@ def free_key(stack: Stack) -> str:
     return next(word for word in made.stdout.split() if word.startswith("gos_sk_"))
 
 
-def call_from_processes(stack: Stack, key: str, moments: Sequence[float]) -> list[dict[str, Any]]:
-    """Calls at these moments, dealt out to four instances of the API that share nothing but the table."""
-    environment = dict(os.environ) | stack.environment
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.instance"],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(PROCESSES)
-    ]
+def call_from_processes(stack: Stack, key: str, offsets: Sequence[float]) -> list[dict[str, Any]]:
+    """Calls at so many seconds from their start, dealt out to four instances of the API that share only the table."""
+    instances = [start_instance(stack) for _ in range(PROCESSES)]
+    start = time.time() + 1
     with ThreadPoolExecutor(PROCESSES) as pool:
-        plans = [{"key": key, "path": "/v1/settings", "calls": list(moments[n::PROCESSES])} for n in range(PROCESSES)]
-        outputs = list(
-            pool.map(lambda pair: pair[0].communicate(json.dumps(pair[1]))[1], zip(started, plans, strict=True))
-        )
-    return [answer for output in outputs for answer in json.loads(output)]
+        calls = [[start + offset for offset in offsets[n::PROCESSES]] for n in range(PROCESSES)]
+        answers = pool.map(lambda pair: run_instance(pair[0], key, pair[1]), zip(instances, calls, strict=True))
+        return [answer for some in answers for answer in some]
+
+
+def start_instance(stack: Stack) -> subprocess.Popen[str]:
+    """An instance that has loaded the app."""
+    instance = subprocess.Popen(
+        [sys.executable, "-m", "tests.e2e.instance"],
+        cwd=ROOT,
+        env=dict(os.environ) | stack.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert instance.stderr is not None
+    assert instance.stderr.readline() == "ready\n"
+    return instance
+
+
+def run_instance(instance: subprocess.Popen[str], key: str, calls: Sequence[float]) -> list[dict[str, Any]]:
+    _, told = instance.communicate(json.dumps({"key": key, "path": "/v1/settings", "calls": calls}))
+    return list(json.loads(told))
 
 
 def most_within(moments: Sequence[float], seconds: float) -> int:
@@ -67,21 +75,19 @@ def most_within(moments: Sequence[float], seconds: float) -> int:
 
 def test_200_calls_at_once_from_4_processes_stay_within_the_limit(stack: Stack) -> None:
     key = free_key(stack)
-    start = time.time() + 4
-    answers = call_from_processes(stack, key, [start] * 200)
+    answers = call_from_processes(stack, key, [0.0] * 200)
     assert Counter(answer["status"] for answer in answers).keys() == {200, 429}
     passed = [answer["at"] for answer in answers if answer["status"] == 200]
     assert len(passed) >= LIMIT
     assert most_within(passed, 1) <= 2 * LIMIT
     assert most_within(passed, 10) <= 11 * LIMIT
     assert {answer["retry_after"] for answer in answers if answer["status"] == 429} == {"1"}
-    waited = call_from_processes(stack, key, [time.time() + 4])
-    assert [answer["status"] for answer in waited] == [200]
+    time.sleep(1)
+    assert stack.request("GET", "/v1/settings", key=key).status == 200
 
 
 def test_a_steady_caller_at_90_percent_from_4_processes_is_never_refused(stack: Stack) -> None:
-    start = time.time() + 4
-    answers = call_from_processes(stack, free_key(stack), [start + n / 9 for n in range(90)])
+    answers = call_from_processes(stack, free_key(stack), [n / 9 for n in range(90)])
     assert Counter(answer["status"] for answer in answers) == {200: 90}
 
 
@@ -98,7 +104,7 @@ def test_one_idempotency_key_in_20_concurrent_posts_makes_one_contact(stack: Sta
         answers = list(pool.map(post, range(20)))
     assert {answer.status for answer in answers} == {201}
     assert len({json.dumps(answer.body) for answer in answers}) == 1
-    assert sum(answer.headers.get("Idempotency-Replayed") == "true" for answer in answers) == 19
+    assert sum(answer.headers.get("idempotency-replayed") == "true" for answer in answers) == 19
     assert len(stack.get("/v1/contacts", email="once@example.com").body["data"]) == 1
 
 

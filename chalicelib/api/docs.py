@@ -15,12 +15,10 @@ from chalicelib.edge.router import Router
 
 _EXAMPLES = Path(__file__).parent / "examples.json"
 _UI = "event_handler/openapi/swagger_ui"
-_JSON, _SCRIPT, _STYLE, _PAGE = (
-    "application/json",
-    "text/javascript; charset=utf-8",
-    "text/css; charset=utf-8",
-    "text/html; charset=utf-8",
-)
+_JSON = "application/json"
+_SCRIPT = "text/javascript; charset=utf-8"
+_STYLE = "text/css; charset=utf-8"
+_PAGE = "text/html; charset=utf-8"
 _DAY_SECONDS = 86_400
 _KEPT = f"public, max-age={_DAY_SECONDS}"
 

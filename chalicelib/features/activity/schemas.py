@@ -181,9 +181,14 @@ class IngestAnswer(Answer):
 class ItemError(Answer):
     """Why one event of a batch was not queued."""
 
-    code: str
-    message: str
-    details: list[dict[str, Any]]
+    code: Annotated[str, Field(examples=["validation_error"])]
+    message: Annotated[str, Field(examples=["The event breaks a rule."])]
+    details: Annotated[
+        list[dict[str, Any]],
+        Field(
+            examples=[[{"field": "batch.1.event", "reason": "missing", "message": "`event` is needed and not blank."}]]
+        ),
+    ]
 
 
 class ItemOutcome(Answer):

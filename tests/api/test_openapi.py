@@ -1,0 +1,248 @@
+"""The documents leave no route out, are valid, have the reference's examples, and tell the truth of the answers."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openapi_spec_validator
+import pytest
+
+from app import app
+from chalicelib.api import ROUTERS
+from chalicelib.core import clock
+from chalicelib.flows.create_project import CreatedProject
+from chalicelib.platform.keys import Tenant
+from tests.support import documents, pipeline
+from tests.support.client import Client
+
+REFERENCE = Path(__file__).parents[1] / "reference" / "management-api.txt"
+PUBLIC = {"/docs", "/docs/assets/{asset}", "/openapi/management.json", "/openapi/ingest.json", "/", "/{proxy+}"}
+"""Pages, and the answers to paths that are none."""
+
+EXPECTED_IN_REFERENCE = {
+    "GET /v1/contacts",
+    "GET /v1/contacts/{contact_id}",
+    "PATCH /v1/contacts/{contact_id}",
+    "POST /v1/settings/keys",
+    "GET /v1/settings",
+    "PATCH /v1/settings",
+    "GET /v1/settings/keys",
+}
+"""Endpoints of which the reference has an example with a body."""
+
+_CALL = re.compile(r"(GET|POST|PATCH|DELETE) (/v1/\S+)")
+
+
+def reference_examples() -> Iterator[tuple[str, str, str, Any]]:
+    """Each JSON example of the reference: method, path, `request` or `answer`, value."""
+    method = path = ""
+    lines = REFERENCE.read_text(encoding="utf-8").splitlines()
+    kind, block = "answer", ""
+    for line in lines:
+        if not block and (call := _CALL.fullmatch(line)):
+            (method, path), kind = call.groups(), "answer"
+        elif not block and line.startswith("Content-Type:"):
+            kind = "request"
+        elif block or line == "{":
+            block += line + "\n"
+            try:
+                value = json.loads(block)
+            except ValueError:
+                continue
+            yield method, path, kind, value
+            kind, block = "answer", ""
+
+
+def covered_examples() -> list[tuple[str, str, str, Any]]:
+    """Those of the reference whose endpoint is documented, with the path as the document has it."""
+    known = documents.operations(documents.management())
+    found = []
+    for method, path, kind, value in reference_examples():
+        template = documents.template_of(documents.management(), path)
+        if template is not None and (method, template) in known:
+            found.append((method, template, kind, value))
+    return found
+
+
+def test_each_route_is_documented_or_a_public_page() -> None:
+    described = {*documents.management()["paths"], *documents.ingest()["paths"]}
+
+    assert set(app.routes) == described | PUBLIC
+    assert not described & PUBLIC
+
+
+def test_each_endpoint_is_documented_with_its_method() -> None:
+    described = {*documents.operations(documents.management()), *documents.operations(documents.ingest())}
+    declared = {(e.method, e.path) for router in ROUTERS for e in router.endpoints if e.access != "public"}
+
+    assert described == declared
+
+
+@pytest.mark.parametrize("document", [documents.management, documents.ingest])
+def test_the_documents_are_valid_openapi(document: Any) -> None:
+    openapi_spec_validator.validate(document())
+    assert document()["openapi"] == "3.1.0"
+
+
+@pytest.mark.parametrize("document", [documents.management, documents.ingest])
+def test_each_operation_is_described_with_examples_errors_and_a_key(document: Any) -> None:
+    for (method, path), operation in documents.operations(document()).items():
+        assert operation["summary"], path
+        assert operation["security"], path
+        assert {"401", "403", "429", "500", "503"} <= set(operation["responses"]), path
+        bodies = [response["content"]["application/json"] for response in operation["responses"].values()]
+        if "requestBody" in operation:
+            bodies.append(operation["requestBody"]["content"]["application/json"])
+        for body in bodies:
+            examples = [body["example"]] if "example" in body else [e["value"] for e in body["examples"].values()]
+            assert examples, f"{method} {path}"
+            for example in examples:
+                assert documents.faults(document(), body["schema"], example) == [], f"{method} {path}"
+
+
+@pytest.mark.parametrize("document", [documents.management, documents.ingest])
+def test_operation_ids_are_unique(document: Any) -> None:
+    ids = [operation["operationId"] for operation in documents.operations(document()).values()]
+
+    assert len(ids) == len(set(ids))
+
+
+def test_the_reference_has_examples_of_these_endpoints() -> None:
+    assert {f"{method} {path}" for method, path, _, _ in covered_examples()} == EXPECTED_IN_REFERENCE
+
+
+@pytest.mark.parametrize("example", range(len(covered_examples())))
+def test_the_examples_of_the_reference_validate(example: int) -> None:
+    method, path, kind, value = covered_examples()[example]
+    document = documents.management()
+    operation = documents.operations(document)[method, path]
+    if kind == "request":
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        (model,) = [e.body for router in ROUTERS for e in router.endpoints if (e.method, e.path) == (method, path)]
+        assert model is not None
+        model.model_validate(value)
+        assert documents.faults(document, schema, value) == []
+        return
+    status = next(status for status in operation["responses"] if status.startswith("2"))
+    schema = operation["responses"][status]["content"]["application/json"]["schema"]
+    assert documents.faults(documents.partial(document), schema, value) == []
+
+
+@pytest.mark.parametrize("example", range(len(covered_examples())))
+def test_the_examples_of_the_documents_are_those_of_the_reference(example: int) -> None:
+    method, path, kind, value = covered_examples()[example]
+    operation = documents.operations(documents.management())[method, path]
+    if kind == "request":
+        shown = operation["requestBody"]["content"]["application/json"]["example"]
+    else:
+        status = next(status for status in operation["responses"] if status.startswith("2"))
+        shown = operation["responses"][status]["content"]["application/json"]["example"]
+
+    assert _has(shown, value)
+
+
+def test_the_parameters_of_the_reference_are_documented() -> None:
+    for method, path in _CALL.findall(REFERENCE.read_text(encoding="utf-8")):
+        template = documents.template_of(documents.management(), path)
+        operation = documents.operations(documents.management()).get((method, template or ""))
+        if operation is not None and "?" in path:
+            named = set(re.findall(r"[?&](\w+)=", path)) - {"segment_id"}  # segments are not built yet
+            assert named <= {parameter["name"] for parameter in operation["parameters"]}, path
+
+
+def test_the_answers_of_the_management_api_fit_its_document(project: CreatedProject) -> None:
+    client, document = Client(project.secret_key), documents.management()
+    tenant, now = Tenant(project.project_id), clock.system_ms()
+    tracked = {"user_id": "u1", "event": "signed_up", "context": {"campaign": {"source": "x"}}, "message_id": "m1"}
+    joined = {"user_id": "u1", "group_id": "g1"}
+    pipeline.record(tenant, [pipeline.accepted(tracked, "track", now), pipeline.accepted(joined, "group", now)])
+    seen: set[tuple[str, str]] = set()
+
+    def call(method: str, path: str, expected: int, body: Any = None, **options: Any) -> Any:
+        answer = client.request(method, path, body, **options)
+        assert answer.status == expected, answer.text
+        documents.check(document, method, path, answer)
+        seen.add((method, str(documents.template_of(document, path))))
+        return answer.json
+
+    contact = call("GET", "/v1/contacts", 200)["data"][0]["id"]
+    call("GET", f"/v1/contacts/{contact}", 200)
+    call("GET", f"/v1/contacts/{contact}/events?limit=1", 200)
+    call("GET", "/v1/analytics/events?limit=1", 200)
+    call("POST", "/v1/contacts", 201, {"external_id": "u2", "tags": ["vip"]})
+    call("POST", "/v1/contacts", 200, {"external_id": "u2", "email": "a@example.com"})
+    call("PATCH", f"/v1/contacts/{contact}", 200, {"traits": {"plan": "scale"}, "unsubscribed": True})
+    call("PATCH", f"/v1/contacts/{contact}", 422, {"traits": "x"})
+    call("DELETE", f"/v1/contacts/{contact}", 200)
+    call("GET", f"/v1/contacts/{contact}", 404)
+    call("GET", "/v1/settings", 200)
+    call("PATCH", "/v1/settings", 200, {"timezone": "Europe/London", "quiet_hours": {"start": "22:00", "end": "08:00"}})
+    call("PATCH", "/v1/settings", 422, {"timezone": "Mars/Olympus"})
+    key = call("POST", "/v1/settings/keys", 201, {"name": "k", "scopes": ["contacts:read"]})
+    call("GET", "/v1/settings/keys?limit=1", 200)
+    call("DELETE", f"/v1/settings/keys/{key['id']}", 200)
+    call("GET", "/v1/contacts?limit=0", 400)
+    call("GET", "/v1/contacts", 401, key="gos_sk_live_unknown")
+    call("GET", "/v1/contacts", 403, key=_narrow(client))
+    call("POST", "/v1/contacts", 413, b" " * 1_100_000)
+    assert seen == set(documents.operations(document))
+
+
+def test_the_answers_of_the_ingest_api_fit_its_document(project: CreatedProject) -> None:
+    client, document = Client(project.write_key), documents.ingest()
+    for (method, path), operation in documents.operations(document).items():
+        if method == "POST":
+            body = operation["requestBody"]["content"]["application/json"]["example"]
+            documents.check(document, method, path, client.post(path, body))
+            documents.check(document, method, path, client.post(path, {}))
+            documents.check(document, method, path, client.post(path, b"{"))
+        else:
+            documents.check(document, method, path, client.get(path, query={"user_id": "u"}))
+            documents.check(document, method, path, client.get(path))
+        documents.check(document, method, path, client.request(method, path, {}, key="gos_wk_unknown"))
+
+
+def test_the_documents_are_made_once(engine: str) -> None:
+    assert Client().get("/openapi/ingest.json").text is Client().get("/openapi/ingest.json").text
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    page = Client().get("/docs")
+
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert not [source for source in sources if ":" in source or source.startswith("/")]
+    for asset in (source for source in sources if not source.startswith("?")):
+        answer = Client().get(f"/{asset}")
+        assert answer.status == 200, asset
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_page_offers_both_documents() -> None:
+    page = Client().get("/docs").text
+
+    assert "?api=management" in page
+    assert "?api=ingest" in page
+    assert "openapi/${api}.json" in Client().get("/docs/assets/start.js").text
+
+
+def test_an_unknown_asset_is_404() -> None:
+    assert Client().get("/docs/assets/passwd").status == 404
+
+
+def _narrow(client: Client) -> str:
+    made = client.post("/v1/settings/keys", {"name": "narrow", "scopes": ["surveys:read"]})
+    return str(made.json["key"])
+
+
+def _has(whole: Any, part: Any) -> bool:
+    """True where `part` is `whole` with some fields left out."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(key in whole and _has(whole[key], value) for key, value in part.items())
+    if isinstance(part, list):
+        return isinstance(whole, list) and len(whole) == len(part) and all(map(_has, whole, part))
+    return bool(whole == part)

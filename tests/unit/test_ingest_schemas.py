@@ -13,7 +13,7 @@ from chalicelib.features.activity.schemas import Batch, event_schema
 
 NOW = clock.parse_instant("2026-02-23T10:00:00Z")
 
-_ids = st.none() | st.text(max_size=5) | st.integers() | st.booleans() | st.just([])
+_ids: st.SearchStrategy[Any] = st.none() | st.text(max_size=5) | st.integers() | st.booleans() | st.just([])
 _values = st.integers() | st.text(max_size=3)
 _objects = st.none() | st.dictionaries(st.text(max_size=3), _values, max_size=2) | st.just("x")
 _moments = st.none() | st.sampled_from(["2026-02-23T09:00:00Z", "2026-02-23", "then", 5])

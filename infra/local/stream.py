@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _IDLE_S: Final = 0.1
 _SHARDS_EACH_S: Final = 10.0
+_ERRORS_IN_DRAIN: Final = 3  # in a row: the engine is gone, and the stream with it
 _FIRST_RETRY_S: Final = 0.2
 _LONGEST_RETRY_S: Final = 5.0
 _TIMEOUT_S: Final = 60.0
@@ -78,12 +79,15 @@ class StreamReader:
     def drain(self, within_s: float) -> bool:
         """Feed the function all that the stream holds, at most for so many seconds. True where nothing was left."""
         deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
+        errors = 0
+        while time.monotonic() < deadline and errors < _ERRORS_IN_DRAIN:
             try:
                 if not self._read_once(lambda: time.monotonic() > deadline):
                     return True
+                errors = 0
             except (BotoCoreError, ClientError) as error:
                 _log.warning("the stream could not be drained: %s", error)
+                errors += 1
                 self._sleep(_IDLE_S)
         return False
 

@@ -6,6 +6,7 @@ ASGI, not WSGI: it gives the path before decoding and every repeated header, whi
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import signal
@@ -147,6 +148,7 @@ def main() -> None:
     from granian.server import Server
 
     follow_parent()
+    importlib.import_module("app")  # once, for the workers that are forked from this process
     Server(
         "infra.local.web:application",
         factory=True,

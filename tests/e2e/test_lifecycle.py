@@ -50,6 +50,22 @@ def test_a_killed_supervisor_leaves_no_process_behind(tmp_path: Path) -> None:
     wait_until(lambda: processes_of(stack.home) == [], 30)
 
 
+def test_a_dead_engine_stops_the_stack_and_is_told(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "home")
+    stack.start()
+    os.kill(stack.pid_of("infra.local.engine"), signal.SIGKILL)
+    assert stack.wait() == 1
+    assert "the engine process has ended" in stack.output
+    assert processes_of(stack.home) == []
+
+
+def test_a_dead_web_server_is_started_again(tmp_path: Path) -> None:
+    with running(tmp_path / "home") as stack:
+        os.kill(stack.pid_of("infra.local.web"), signal.SIGKILL)
+        wait_until(lambda: stack.health() != 200, 10)
+        wait_until(lambda: stack.health() == 200, 20)
+
+
 def test_state_survives_a_stop_and_a_start(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "home")
     stack.start()

@@ -72,7 +72,17 @@ class Stack:
         """Send a signal to the process in front and wait for its end; returns the exit code."""
         assert self._process is not None
         self._process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until the process in front has ended; returns its exit code."""
+        assert self._process is not None
         return self._process.wait(STOPS_WITHIN_S)
+
+    def pid_of(self, module: str) -> int:
+        """Id of the process that runs the module; the parent where it has forked."""
+        named = [pid for pid in processes_of(self.home) if module in _command(pid)]
+        return min(named)
 
     @property
     def output(self) -> str:
@@ -268,6 +278,13 @@ def wait_until(condition: Callable[[], bool], within_s: float, pause_s: float = 
     while not condition():
         assert time.monotonic() < deadline, f"not so after {within_s} s"
         time.sleep(pause_s)
+
+
+def _command(pid: int) -> str:
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
 
 
 def processes_of(home: Path) -> list[int]:

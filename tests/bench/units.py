@@ -26,6 +26,8 @@ class Written:
     """The operations of the transactions within: the item before and after each; empty where there is none."""
 
     ops: list[tuple[Raw, Raw]] = field(default_factory=list)
+    reported: float = 0
+    """Units that the engine itself tells of; 0 where it tells nothing."""
 
     @property
     def units(self) -> int:
@@ -66,9 +68,11 @@ def recorded() -> Iterator[Written]:
         return found
 
     def before(params: dict[str, Any], **_: Any) -> None:
+        params["ReturnConsumedCapacity"] = "TOTAL"
         pending[:] = [(key, read(key)) for key in map(_key, params["TransactItems"])]
 
-    def after(**_: Any) -> None:
+    def after(parsed: dict[str, Any], **_: Any) -> None:
+        written.reported += sum(told.get("CapacityUnits", 0) for told in parsed.get("ConsumedCapacity", []))
         written.ops += [(was, read(key)) for key, was in pending]
 
     hooks = aws.dynamodb().meta.events

@@ -1,6 +1,6 @@
 """The architecture's budgets that count calls, at 100 and at 1,000 contacts. `make bench` repeats them at 20,000."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from moto.dynamodb.models import dynamodb_backends
 from tests.bench import budgets, world
 from tests.bench.budgets import Finding
 from tests.bench.world import Row, World
-from tests.support import aws
+from tests.support import aws, ingest_queue
 
 VOLUMES = {100: 45, 1_000: 5}
 """Events in a large batch, by the number of contacts: a transaction of the mock copies the whole table for each row."""
@@ -28,8 +28,9 @@ def loader(table: str) -> Callable[[Iterable[Row]], None]:
 
 
 @pytest.fixture(params=VOLUMES)
-def populated(request: pytest.FixtureRequest, table: str) -> World:
-    return world.build(request.param, loader(table), VOLUMES[request.param])
+def populated(request: pytest.FixtureRequest, table: str) -> Iterator[World]:
+    yield world.build(request.param, loader(table), VOLUMES[request.param])
+    ingest_queue.empty()
 
 
 @pytest.mark.parametrize("measure", budgets.COUNTED, ids=lambda measure: measure.__name__)

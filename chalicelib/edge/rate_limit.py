@@ -1,20 +1,20 @@
 """Rate limits by key and plan, counted in the table across all instances.
 
-Management counts each call on an item for each key and second; ingest takes leases, so that a warm instance makes few
-calls. Where the table can't count, calls pass and the metric RateLimitUncounted tells: a counter that fails must not
-stop a product that works.
+Management counts each call on the key's bucket; ingest takes leases, so that a warm instance makes few calls. Where the
+table can't count, calls pass and the metric RateLimitUncounted tells: a counter that fails must not stop a product that
+works.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Final, Literal
 
 from chalicelib.core import clock
 from chalicelib.core.errors import RateLimited, Unavailable
+from chalicelib.edge.buckets import Bucket
 from chalicelib.edge.call import Plan, Principal
-from chalicelib.edge.windows import Lease
 from chalicelib.platform import keys, table
+from chalicelib.platform.keys import Key
 from chalicelib.platform.observability import metric
 from chalicelib.platform.table import ConditionFailed, Update, attr
 
@@ -27,97 +27,115 @@ LIMITS: Final[dict[Surface, dict[Plan, int]]] = {
 """Calls for each second and key."""
 
 _KEPT_SECONDS = 3600
-_LEASES_MAX = 10_000
-_SECONDS_TO_NEXT_WINDOW = 1
-"""A window lasts one second, so in whole seconds the next one is always one second off."""
+_BUCKETS_MAX = 10_000
+_TRIES = 3
+"""Whether a bucket is idle may change between two tries, and hardly twice."""
 
 
 class Limiter:
-    """The windows that this instance takes part in. Thread-safe; the table is called without the lock."""
+    """The buckets that this instance takes part in. Thread-safe; the table is called without the lock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._leases: OrderedDict[tuple[str, Surface, int], Lease] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, Surface, int], Bucket] = OrderedDict()
 
     def headers(self, principal: Principal, surface: Surface) -> dict[str, str]:
-        """What every authenticated answer tells of the current window."""
+        """What every authenticated answer tells of the bucket."""
+        now = clock.system_ms()
         with self._lock:
-            return _headers(self._lease(principal, surface))
+            return _headers(self._bucket(principal, surface, now), now)
 
     def admit(self, principal: Principal, surface: Surface) -> dict[str, str]:
-        """Count one call and give the headers. Raises RateLimited where the window is used up."""
-        while True:
-            with self._lock:
-                lease = self._lease(principal, surface)
-                passed = lease.spend()
-                wanted = 0 if passed else lease.ask()
-                second, headers = lease.second, _headers(lease)
-            if passed:
-                return headers
+        """Count one call and give the headers. Raises RateLimited where the bucket is empty."""
+        headers = self._try(principal, surface, single=False)
+        # A refused lease says nothing of a single token, and a single one is granted or refused for good.
+        return headers or self._try(principal, surface, single=True) or {}
+
+    def _try(self, principal: Principal, surface: Surface, *, single: bool) -> dict[str, str] | None:
+        now = clock.system_ms()
+        with self._lock:
+            bucket = self._bucket(principal, surface, now)
+            if bucket.spend():
+                return _headers(bucket, now)
+            wanted, seen = bucket.ask(now, single=single), bucket.tat
             if wanted == 0:
-                raise _limited(headers)
-            try:
-                taken = _take(principal.key_id, surface, second, wanted, lease.limit)
-            except Unavailable:
-                metric("RateLimitUncounted", surface=surface)
-                with self._lock:
-                    _answer(lease, second, lease.unanswered)
-                return headers
+                raise _limited(bucket, now)
+        try:
+            is_granted, tat = _take(keys.rate_bucket(principal.key_id, surface), bucket, wanted, seen, now)
+        except Unavailable:
+            metric("RateLimitUncounted", surface=surface)
             with self._lock:
-                if taken is None:
-                    _answer(lease, second, lease.refused, wanted)
-                else:
-                    _answer(lease, second, lease.granted, wanted, taken)
+                bucket.unanswered()
+                return _headers(bucket, now)
+        with self._lock:
+            if is_granted:
+                bucket.granted(wanted, tat, now)
+                bucket.spend()
+                return _headers(bucket, now)
+            bucket.refused(tat)
+            if wanted == 1:
+                raise _limited(bucket, now)
+            return None
 
     def forget(self) -> None:
         """Drop everything."""
         with self._lock:
-            self._leases.clear()
+            self._buckets.clear()
 
-    def _lease(self, principal: Principal, surface: Surface) -> Lease:
+    def _bucket(self, principal: Principal, surface: Surface, now: int) -> Bucket:
         limit = LIMITS[surface][principal.plan]
         name = (principal.key_id, surface, limit)
-        lease = self._leases.setdefault(name, Lease(limit, leased=surface == "ingest"))
-        self._leases.move_to_end(name)
-        if len(self._leases) > _LEASES_MAX:
-            self._leases.popitem(last=False)
-        lease.enter(clock.system_ms() // clock.SECOND)
-        return lease
+        bucket = self._buckets.setdefault(name, Bucket(limit, leased=surface == "ingest"))
+        self._buckets.move_to_end(name)
+        if len(self._buckets) > _BUCKETS_MAX:
+            self._buckets.popitem(last=False)
+        bucket.enter(now)
+        return bucket
 
 
 limiter = Limiter()
-"""The windows of this process."""
+"""The buckets of this process."""
 
 
-def _take(key_id: str, surface: Surface, second: int, tokens: int, limit: int) -> int | None:
-    """Take tokens from the window; how many all instances have then taken, None where there are not so many left."""
-    op = Update(
-        keys.rate_window(f"{key_id}.{surface}", second),
-        set_={"ttl": second + _KEPT_SECONDS},
-        add={"used": tokens},
-        condition=attr("used").not_exists() | attr("used").lte(limit - tokens),
-    )
-    try:
-        return int(table.update_returning(op)["used"])
-    except ConditionFailed:
-        return None
+def _take(key: Key, bucket: Bucket, tokens: int, seen: int, now: int) -> tuple[bool, int]:
+    """Take tokens; whether they were granted, and the bucket's `tat` as it then is.
+
+    One conditional write where the instance knows whether the bucket is idle; a second one where it does not.
+    """
+    cost = tokens * bucket.interval
+    ttl = {"ttl": now // clock.SECOND + _KEPT_SECONDS}
+    tat: int | None = seen
+    for _ in range(_TRIES):
+        if tat is None or tat < now:
+            idle = attr("tat").not_exists() | attr("tat").lt(now)
+            op = Update(key, set_={"tat": now + cost, **ttl}, condition=idle)
+        elif tat <= now + bucket.burst - cost:
+            has_room = attr("tat").between(now, now + bucket.burst - cost)
+            op = Update(key, set_=ttl, add={"tat": cost}, condition=has_room)
+        else:
+            return False, tat
+        try:
+            return True, int(table.update_returning(op)["tat"])
+        except ConditionFailed as refused:
+            item = refused.failed[0]
+            tat = None if item is None else int(item["tat"])
+    return False, now + bucket.burst
 
 
-def _answer(lease: Lease, second: int, note: Callable[..., None], *numbers: int) -> None:
-    """Enter the table's answer; one that comes when its window is over is void."""
-    if lease.second == second:
-        note(*numbers)
-
-
-def _headers(lease: Lease) -> dict[str, str]:
+def _headers(bucket: Bucket, now: int) -> dict[str, str]:
     return {
-        "X-RateLimit-Limit": str(lease.limit),
-        "X-RateLimit-Remaining": str(lease.remaining()),
-        "X-RateLimit-Reset": str(lease.second + _SECONDS_TO_NEXT_WINDOW),
+        "X-RateLimit-Limit": str(bucket.limit),
+        "X-RateLimit-Remaining": str(bucket.remaining(now)),
+        "X-RateLimit-Reset": str(_seconds(bucket.full_at(now))),
     }
 
 
-def _limited(headers: dict[str, str]) -> RateLimited:
-    error = RateLimited(_SECONDS_TO_NEXT_WINDOW)
-    error.headers |= headers
+def _limited(bucket: Bucket, now: int) -> RateLimited:
+    error = RateLimited(max(1, _seconds(bucket.refused_until - now)))
+    error.headers |= _headers(bucket, now)
     return error
+
+
+def _seconds(milliseconds: int) -> int:
+    """Whole seconds, rounded up."""
+    return -(-milliseconds // clock.SECOND)

@@ -5,7 +5,7 @@
 | project, its clock, its keyring | `P#<p>` | `PROJECT`, `CLOCK`, `KEYRING` | |
 | API key | `P#<p>` | `KEY#<key id>` | |
 | API key's door | `KEY#<sha256>` | `KEY` | |
-| rate window | `RATE#<key id>#<second>` | `RATE` | |
+| rate bucket | `RATE#<key id>#<management or ingest>` | `RATE` | |
 | contact | `P#<p>#C#<c>` | `CONTACT` | list `P#<p>#CONTACTS#<shard>` |
 | tag of a contact | `P#<p>#C#<c>` | `TAG#<tag>` | list `P#<p>#TAG#<tag>#<shard>` |
 | event | `P#<p>#C#<c>` | `EVT#<name>#<moment>#<id>` | list `P#<p>#C#<c>#EVENTS`, stream `P#<p>#EVT#<day>#<shard>` |
@@ -72,9 +72,9 @@ def api_key_door(digest: str) -> Key:
     return Key(f"KEY#{digest}", "KEY")
 
 
-def rate_window(key_id: str, second: int) -> Key:
-    """The count of one key's calls in one second of the real clock."""
-    return Key(f"RATE#{key_id}#{second}", "RATE")
+def rate_bucket(key_id: str, surface: str) -> Key:
+    """How far one key's calls of one API are paid for."""
+    return Key(f"RATE#{key_id}#{surface}", "RATE")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """One instance of the API in a process of its own: calls the app with the events of a gateway, as Lambda would.
 
 Says `ready` on standard error, and reads a plan from standard input, `{"key", "path", "calls": [moment, …]}`: each call
-is made at its moment (seconds since the epoch) in a thread of its own. Says `[{"at", "status", "retry_after"}, …]` on
-standard error, `at` being when it was answered.
+is made at its moment (seconds since the epoch) in a thread of its own. Then says, on standard error too, what became of
+each, `{"began", "ended", "status", "retry_after"}`: somewhere between the two moments it was let pass, or refused.
 """
 
 import json
@@ -22,8 +22,10 @@ def main() -> None:
 
     def call(moment: float) -> dict[str, Any]:
         time.sleep(max(0.0, moment - time.time()))
+        began = time.time()
         answer = client.get(plan["path"])
-        return {"at": time.time(), "status": answer.status, "retry_after": answer.headers.get("retry-after")}
+        retry_after = answer.headers.get("retry-after")
+        return {"began": began, "ended": time.time(), "status": answer.status, "retry_after": retry_after}
 
     with ThreadPoolExecutor(len(plan["calls"])) as pool:
         answers = list(pool.map(call, plan["calls"]))

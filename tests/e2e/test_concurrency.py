@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -67,17 +66,19 @@ def run_instance(instance: subprocess.Popen[str], key: str, calls: Sequence[floa
     return list(json.loads(told))
 
 
-def most_within(moments: Sequence[float], seconds: float) -> int:
-    """The largest number of moments in any span of that length."""
-    ordered = sorted(moments)
-    return max(n + 1 - bisect_left(ordered, moment - seconds, 0, n + 1) for n, moment in enumerate(ordered))
+def most_within(calls: Sequence[dict[str, Any]], seconds: float) -> int:
+    """The largest number of calls that certainly passed in one span of that length: begun and ended in it."""
+    return max(
+        sum(call["began"] >= first["began"] and call["ended"] < first["began"] + seconds for call in calls)
+        for first in calls
+    )
 
 
 def test_200_calls_at_once_from_4_processes_stay_within_the_limit(stack: Stack) -> None:
     key = free_key(stack)
     answers = call_from_processes(stack, key, [0.0] * 200)
     assert Counter(answer["status"] for answer in answers).keys() == {200, 429}
-    passed = [answer["at"] for answer in answers if answer["status"] == 200]
+    passed = [answer for answer in answers if answer["status"] == 200]
     assert len(passed) >= LIMIT
     assert most_within(passed, 1) <= 2 * LIMIT
     assert most_within(passed, 10) <= 11 * LIMIT
@@ -116,9 +117,9 @@ def identify(stack: Stack, users: Sequence[str]) -> None:
 def walk(stack: Stack) -> list[dict[str, Any]]:
     """All pages; none but the last is short."""
     rows: list[dict[str, Any]] = []
-    query: dict[str, str | int] = {"limit": 50}
+    query: dict[str, str] = {}
     while True:
-        page = stack.get("/v1/contacts", **query).body
+        page = stack.get("/v1/contacts", limit=50, **query).body
         rows += page["data"]
         if not page["has_more"]:
             return rows

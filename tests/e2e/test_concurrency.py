@@ -69,7 +69,7 @@ def run_instance(instance: subprocess.Popen[str], key: str, calls: Sequence[floa
 def most_within(calls: Sequence[dict[str, Any]], seconds: float) -> int:
     """The largest number of calls that certainly passed in one span of that length: begun and ended in it."""
     return max(
-        sum(call["began"] >= first["began"] and call["ended"] < first["began"] + seconds for call in calls)
+        len([call for call in calls if call["began"] >= first["began"] and call["ended"] < first["began"] + seconds])
         for first in calls
     )
 

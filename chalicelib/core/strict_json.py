@@ -13,9 +13,7 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def loads(data: bytes) -> Any:
     """The value that UTF-8 JSON stands for. Raises ValueError with a message fit for the caller."""
     try:
-        value = json.loads(
-            data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer
-        )
+        value = _DECODER.decode(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError("the body is not UTF-8") from error
     except json.JSONDecodeError as error:
@@ -31,7 +29,7 @@ def loads(data: bytes) -> Any:
 
 def dumps(value: Any) -> str:
     """`value` as compact JSON text. Raises ValueError on NaN and Infinity."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def depth(value: Any) -> int:
@@ -76,3 +74,8 @@ def _refuse_lone_surrogates(value: Any) -> None:
         dumps(value).encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError("a string has half of a surrogate pair") from error
+
+
+# Made once: json.loads and json.dumps make new ones in each call that has arguments.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)

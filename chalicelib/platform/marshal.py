@@ -3,13 +3,13 @@
 boto3 is imported when first used: its import costs more than everything else that a function loads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from boto3.dynamodb.conditions import Attr, ConditionBase
-    from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+    from boto3.dynamodb.types import TypeSerializer
 
     Condition = ConditionBase
 else:
@@ -23,22 +23,6 @@ def _serializer() -> "TypeSerializer":
     from boto3.dynamodb.types import TypeSerializer
 
     return TypeSerializer()
-
-
-@cache
-def _deserializer() -> "TypeDeserializer":
-    from boto3.dynamodb.types import TypeDeserializer
-
-    class Integers(TypeDeserializer):
-        """Numbers come back as int: the table holds no other ones."""
-
-        def _deserialize_n(self, value: str) -> int:
-            return int(value)
-
-        def _deserialize_b(self, value: bytes) -> bytes:
-            return bytes(value)
-
-    return Integers()
 
 
 def attr(name: str) -> "Attr":
@@ -55,9 +39,30 @@ def to_item(attrs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_item(raw: Mapping[str, Any]) -> Item:
-    """A plain item."""
-    deserialize = _deserializer().deserialize
-    return {name: deserialize(value) for name, value in raw.items()}
+    """A plain item. Numbers come back as int: the table holds no other ones.
+
+    Not boto3's TypeDeserializer: a page of a list has over a thousand values, and this is several times as fast.
+    """
+    return {name: _plain(value) for name, value in raw.items()}
+
+
+def _plain(value: Mapping[str, Any]) -> Any:
+    ((kind, content),) = value.items()
+    if kind in ("S", "BOOL"):
+        return content
+    return _PLAIN[kind](content)
+
+
+_PLAIN: Mapping[str, Callable[[Any], Any]] = {
+    "N": int,
+    "B": bytes,
+    "NULL": lambda _: None,
+    "L": lambda content: [_plain(each) for each in content],
+    "M": from_item,
+    "SS": set,
+    "NS": lambda content: {int(each) for each in content},
+    "BS": lambda content: {bytes(each) for each in content},
+}
 
 
 def to_value(value: Any) -> Any:

@@ -57,4 +57,4 @@ def _table(findings: Sequence[Finding], load: float) -> str:
         f"{CONTACTS:,} contacts on the local engine; Python {platform.python_version()}, {os.cpu_count()} CPUs; "
         f"load average {load:.1f} before and {os.getloadavg()[0]:.1f} after: above the number of CPUs, times are noise"
     )
-    return "\n".join(["", "", *lines, "", about, f"CPU of a request, {cpu.STUBBED}", ""])
+    return "\n".join(["", "", *lines, "", about, f"CPU of a request: {cpu.STUBBED}", ""])

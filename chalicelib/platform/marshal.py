@@ -70,28 +70,33 @@ def to_value(value: Any) -> Any:
     return _serializer().serialize(value)
 
 
-def key_equals(
-    index: str | None, pk: str, between: tuple[str, str] | None = None, prefix: str | None = None
-) -> "ConditionBase":
-    """The key condition of a query on the table or on one of its indexes."""
-    from boto3.dynamodb.conditions import Key
-
+def key_condition(
+    index: str | None,
+    pk: str,
+    between: tuple[str, str] | None,
+    prefix: str | None,
+    names: dict[str, str],
+    values: dict[str, Any],
+) -> str:
+    """The key condition of a query on the table or on one of its indexes; its names and values are added."""
     pk_name, sk_name = (f"{index}_pk", f"{index}_sk") if index else ("PK", "SK")
-    condition: ConditionBase = Key(pk_name).eq(pk)
+    names["#k0"], values[":k0"] = pk_name, pk
+    if between is None and prefix is None:
+        return "#k0 = :k0"
+    names["#k1"] = sk_name
     if between is not None:
-        condition = condition & Key(sk_name).between(*between)
-    elif prefix is not None:
-        condition = condition & Key(sk_name).begins_with(prefix)
-    return condition
+        values[":k1"], values[":k2"] = between
+        return "#k0 = :k0 AND #k1 BETWEEN :k1 AND :k2"
+    values[":k1"] = prefix
+    return "#k0 = :k0 AND begins_with(#k1, :k1)"
 
 
-def render(condition: "ConditionBase", names: dict[str, str], values: dict[str, Any], *, is_key: bool = False) -> str:
+def render(condition: "ConditionBase", names: dict[str, str], values: dict[str, Any]) -> str:
     """The expression text of a condition; its names and values are added to the two dictionaries."""
     from boto3.dynamodb.conditions import ConditionExpressionBuilder
 
-    built = ConditionExpressionBuilder().build_expression(condition, is_key_condition=is_key)
-    tag = "k" if is_key else "c"
-    text = str(built.condition_expression).replace("#n", f"#{tag}").replace(":v", f":{tag}")
-    names |= {name.replace("#n", f"#{tag}"): value for name, value in built.attribute_name_placeholders.items()}
-    values |= {name.replace(":v", f":{tag}"): value for name, value in built.attribute_value_placeholders.items()}
+    built = ConditionExpressionBuilder().build_expression(condition, is_key_condition=False)
+    text = str(built.condition_expression).replace("#n", "#c").replace(":v", ":c")
+    names |= {name.replace("#n", "#c"): value for name, value in built.attribute_name_placeholders.items()}
+    values |= {name.replace(":v", ":c"): value for name, value in built.attribute_value_placeholders.items()}
     return text

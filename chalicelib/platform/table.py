@@ -14,7 +14,7 @@ from chalicelib.core.errors import Unavailable
 from chalicelib.platform.aws import dynamodb
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Key
-from chalicelib.platform.marshal import Condition, Item, attr, from_item, key_equals, render, to_item, to_value
+from chalicelib.platform.marshal import Condition, Item, attr, from_item, key_condition, render, to_item, to_value
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -154,7 +154,7 @@ def query(
     values: dict[str, Any] = {}
     arguments: dict[str, Any] = {
         "TableName": settings().table,
-        "KeyConditionExpression": render(key_equals(index, pk, between, prefix), names, values, is_key=True),
+        "KeyConditionExpression": key_condition(index, pk, between, prefix, names, values),
         "ScanIndexForward": not newest_first,
         "ConsistentRead": consistent and index is None,
     }

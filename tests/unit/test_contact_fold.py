@@ -1,10 +1,11 @@
 """The fold of what is said of a contact, against an oracle that looks at everything at once."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core import strict_json
 from chalicelib.core.events import FIRST_TOUCH, LAST_TOUCH
 from chalicelib.features.contacts import fold
 from chalicelib.features.contacts.model import (
@@ -99,10 +100,10 @@ def test_first_touch_is_the_earliest_and_last_touch_the_latest_in_every_order(
     person = contact()
     stamps = [Stamp(moment, True, "", f"{n}") for n, moment in enumerate(moments)]
     for n in order:
-        fold.touch(person, {"source": n}, stamps[n])
+        fold.touch(person, {"source": str(n), "ignored": n}, stamps[n])
     by_stamp = sorted(range(6), key=lambda n: (moments[n], n))
-    assert person.traits[FIRST_TOUCH] == {"source": by_stamp[0]}
-    assert person.traits[LAST_TOUCH] == {"source": by_stamp[-1]}
+    assert person.traits[FIRST_TOUCH] == {"source": str(by_stamp[0])}
+    assert person.traits[LAST_TOUCH] == {"source": str(by_stamp[-1])}
 
 
 def test_the_501st_key_overflows_and_the_rest_stays() -> None:
@@ -134,6 +135,19 @@ def test_memory_of_removed_traits_is_bounded() -> None:
     for n in range(3 * MAX_TRAIT_KEYS):
         fold.merge_traits(person, {f"k{n}": None}, Stamp(n, True, "", f"{n:05d}"))
     assert len(person.stamps) == 2 * MAX_TRAIT_KEYS
+
+
+def test_whatever_is_said_of_a_contact_its_row_stays_below_what_the_table_takes() -> None:
+    person = contact()
+    for n in range(1500):
+        key, message_id = f"{n:05d}" + "é" * 125, f"{n:05d}" + "m" * 251
+        fold.merge_traits(person, {key: "x" * 100 if n % 3 else None}, Stamp(n, False, message_id, f"{n:026d}"))
+        fold.touch(person, {"source": "s" * 10_000}, Stamp(n, False, message_id, f"{n:026d}"))
+        fold.join_group(person, f"{n:05d}" + "g" * 251, n)
+    api = {f"{n:05d}" + "é" * 125: "y" for n in range(400)}
+    fold.settle_traits(person, api, Stamp(2000, True, "", "2" * 26))
+    parts = [person.traits, pack_stamps(person.stamps), person.floors, [asdict(group) for group in person.groups]]
+    assert sum(len(strict_json.dumps(part).encode()) for part in parts) < 390_000
 
 
 def test_true_and_one_are_different_values() -> None:

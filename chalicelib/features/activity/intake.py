@@ -158,7 +158,7 @@ def _event(reader: "_Reader", kind: str, arrival: Arrival) -> Accepted:
     name = _name(reader, kind)
     if name in RESERVED_TRACKED:
         _describe_view(reader, kind, properties)
-    _refuse_reserved(reader, traits if kind in WITH_TRAITS else {})
+    _check_trait_names(reader, traits if kind in WITH_TRAITS else {})
     _refuse_oversize(reader, whole, {"traits": traits, "properties": properties, "context": context})
     timestamp, given = _moment(reader, arrival)
     if arrival.ip and context.get("ip") is None:
@@ -281,10 +281,14 @@ def _describe_view(reader: _Reader, kind: str, properties: dict[str, Any]) -> No
             reader.refuse(f"properties.{key}", "string_type", f"`{key}` of a view is text.")
 
 
-def _refuse_reserved(reader: _Reader, traits: Mapping[str, Any]) -> None:
+def _check_trait_names(reader: _Reader, traits: Mapping[str, Any]) -> None:
     for key in traits:
         if key.startswith("$"):
             reader.refuse(f"traits.{key[:_MAX_NAMED]}", "reserved", "Traits that begin with $ are reserved.")
+        elif len(key.encode()) > MAX_NAME_BYTES:
+            reader.refuse(
+                f"traits.{key[:_MAX_NAMED]}", "too_long", f"A trait's name has at most {MAX_NAME_BYTES} bytes."
+            )
 
 
 def _refuse_oversize(reader: _Reader, whole: Mapping[str, Any], parts: Mapping[str, dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """Events in the table: a row for each event, one for each message seen, one for each day that has events."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from chalicelib.core import clock, strict_json
 from chalicelib.features.activity.model import Event
@@ -102,13 +103,17 @@ def _from_item(item: Item, contact_id: str) -> Event:
         name=item["event"],
         type=item["type"],
         contact_id=contact_id,
-        properties=strict_json.loads(item.get("properties", "{}").encode()),
-        context=strict_json.loads(item.get("context", "{}").encode()),
+        properties=_object(item.get("properties")),
+        context=_object(item.get("context")),
         timestamp=item["timestamp"],
         received_at=item["received_at"],
         message_id=item.get("message_id"),
         historical=item.get("historical", False),
     )
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    return strict_json.loads(text.encode()) if text else {}
 
 
 def _named(tenant: Tenant, name: str | None, limit: int) -> tuple[Condition | None, int]:

@@ -18,6 +18,12 @@ from chalicelib.features.contacts.model import (
 )
 
 _MAX_STAMPS = 2 * MAX_TRAIT_KEYS
+_MAX_STAMP_BYTES = 160 * 1024
+"""With the traits, what else a contact holds, and the bounds of names, this keeps a contact's row below 400 KB."""
+
+_STAMP_OVERHEAD = 64
+_TOUCH_FIELDS = ("id", "name", "source", "medium", "term", "content")
+_MAX_TOUCH_CHARACTERS = 500
 _TOUCHES = frozenset({FIRST_TOUCH, LAST_TOUCH})
 
 
@@ -35,7 +41,7 @@ def merge_traits(contact: Contact, traits: Mapping[str, Any], stamp: Stamp) -> t
         current = contact.stamps.get(key)
         if current is not None and current >= stamp:
             continue
-        if value is not None and not room.take(key, value):
+        if value is not None and not room.take(key, value, stamp):
             overflow.append(key)
             continue
         if _assign(contact, key, value, stamp):
@@ -55,13 +61,19 @@ def settle_traits(contact: Contact, traits: Mapping[str, Any], stamp: Stamp) -> 
 
 
 def touch(contact: Contact, campaign: Mapping[str, Any], stamp: Stamp) -> set[str]:
-    """First and last touch by a campaign (UTM): the least stamp and the greatest one. Returns the changed keys."""
+    """First and last touch by a campaign (UTM): the least stamp and the greatest one. Returns the changed keys.
+
+    Of the campaign the fields of Segment's spec count, as text: `id name source medium term content`.
+    """
+    told = {key: text[:_MAX_TOUCH_CHARACTERS] for key in _TOUCH_FIELDS if isinstance(text := campaign.get(key), str)}
+    if not told:
+        return set()
     first = contact.stamps.get(FIRST_TOUCH)
     last = contact.stamps.get(LAST_TOUCH)
     changed: set[str] = set()
-    if (first is None or stamp < first) and _assign(contact, FIRST_TOUCH, dict(campaign), stamp):
+    if (first is None or stamp < first) and _assign(contact, FIRST_TOUCH, told, stamp):
         changed.add(FIRST_TOUCH)
-    if (last is None or stamp > last) and _assign(contact, LAST_TOUCH, dict(campaign), stamp):
+    if (last is None or stamp > last) and _assign(contact, LAST_TOUCH, told, stamp):
         changed.add(LAST_TOUCH)
     return changed
 
@@ -85,25 +97,32 @@ def see(contact: Contact, moment: int) -> None:
 
 
 class _Room:
-    """How much a contact's traits may still grow."""
+    """How much a contact's traits, and the stamps that they need, may still grow."""
 
     def __init__(self, contact: Contact) -> None:
         self._sizes = {k: _size(k, v) for k, v in contact.traits.items() if k not in _TOUCHES}
         self._bytes = sum(self._sizes.values())
+        self._stamps = {k: _stamp_size(k, contact.stamps[k]) for k in contact.traits if k in contact.stamps}
+        self._stamp_bytes = sum(self._stamps.values())
 
-    def take(self, key: str, value: Any) -> bool:
+    def take(self, key: str, value: Any, stamp: Stamp) -> bool:
         """Reserve the room for one trait; False where there is none."""
-        before = self._sizes.get(key, 0)
-        after = _size(key, value)
-        if self._bytes - before + after > MAX_TRAIT_BYTES or (not before and len(self._sizes) >= MAX_TRAIT_KEYS):
+        size = self._bytes - self._sizes.get(key, 0) + _size(key, value)
+        stamps = self._stamp_bytes - self._stamps.get(key, 0) + _stamp_size(key, stamp)
+        is_one_too_many = key not in self._sizes and len(self._sizes) >= MAX_TRAIT_KEYS
+        if is_one_too_many or size > MAX_TRAIT_BYTES or stamps > _MAX_STAMP_BYTES:
             return False
-        self._sizes[key] = after
-        self._bytes += after - before
+        self._sizes[key], self._bytes = _size(key, value), size
+        self._stamps[key], self._stamp_bytes = _stamp_size(key, stamp), stamps
         return True
 
 
 def _size(key: str, value: Any) -> int:
     return len(key.encode()) + len(strict_json.dumps(value).encode())
+
+
+def _stamp_size(key: str, stamp: Stamp) -> int:
+    return len(key.encode()) + len(stamp.message_id.encode()) + _STAMP_OVERHEAD
 
 
 def _assign(contact: Contact, key: str, value: Any, stamp: Stamp) -> bool:
@@ -119,8 +138,11 @@ def _assign(contact: Contact, key: str, value: Any, stamp: Stamp) -> bool:
 
 def _forget_oldest_removals(contact: Contact) -> None:
     """A removed key is remembered so that a late, older value does not bring it back; not without bound."""
-    removed = [key for key in contact.stamps if key not in contact.traits]
-    excess = len(contact.stamps) - _MAX_STAMPS
-    for key in sorted(removed, key=lambda key: contact.stamps[key])[: max(0, excess)]:
+    removed = sorted((key for key in contact.stamps if key not in contact.traits), key=lambda key: contact.stamps[key])
+    count, size = len(contact.stamps), sum(_stamp_size(key, stamp) for key, stamp in contact.stamps.items())
+    for key in removed:
+        if count <= _MAX_STAMPS and size <= _MAX_STAMP_BYTES:
+            return
+        count, size = count - 1, size - _stamp_size(key, contact.stamps[key])
         del contact.stamps[key]
         contact.floors.pop(key, None)

@@ -4,6 +4,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)
 _MILLISECOND = timedelta(milliseconds=1)
 
 SECOND = 1_000
@@ -29,10 +30,10 @@ def sleep(seconds: float) -> None:
 
 def iso(moment: int) -> str:
     """`moment` as ISO 8601 in UTC with `Z`; to the second where its milliseconds are zero."""
-    text = (_EPOCH + timedelta(milliseconds=moment)).isoformat(
+    made = (_NAIVE_EPOCH + timedelta(milliseconds=moment)).isoformat(
         timespec="seconds" if moment % 1000 == 0 else "milliseconds"
     )
-    return text.replace("+00:00", "Z")
+    return f"{made}Z"
 
 
 def day(moment: int) -> str:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
+import pytest
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.platform.marshal import from_item, to_item
+from chalicelib.platform.marshal import from_item, to_item, to_value
 
 LEAVES = st.none() | st.booleans() | st.integers(-(10**37), 10**37) | st.text()
 SETS = st.sets(st.text(min_size=1), min_size=1) | st.sets(st.integers(-9, 9), min_size=1)
@@ -40,3 +41,17 @@ def test_every_type_of_the_table_reads_as_boto3_reads_it() -> None:
     }
     deserialize = TypeDeserializer().deserialize
     assert from_item(raw) == {name: deserialize(value) for name, value in raw.items()}
+
+
+@given(st.dictionaries(st.text(min_size=1), VALUES, max_size=6))
+def test_an_item_is_written_as_boto3_writes_it(item: dict[str, Any]) -> None:
+    deserialize = TypeDeserializer().deserialize
+    serialize = TypeSerializer().serialize
+    for value in item.values():
+        assert deserialize(to_value(value)) == deserialize(serialize(value))
+
+
+@pytest.mark.parametrize("value", [1.5, set(), {1, "a"}, object(), {1.5}])
+def test_what_the_table_does_not_hold_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match="does not hold"):
+        to_value(value)

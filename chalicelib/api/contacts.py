@@ -19,6 +19,7 @@ from chalicelib.features.contacts.schemas import (
     ContactPatch,
     DeletedAnswer,
     GroupAnswer,
+    fields,
     group_shown,
     shown,
 )
@@ -90,7 +91,7 @@ def get_contact(call: Call[None, None]) -> ContactProfile:
     """Get a contact's full profile."""
     contact, recent = read_profile.run(call.tenant, call.path["contact_id"])
     return ContactProfile(
-        **shown(contact).model_dump(),
+        **fields(contact),
         recent_events=[activity_schemas.shown(event) for event in recent],
         groups=[group_shown(group) for group in contact.groups],
     )

@@ -2,9 +2,9 @@
 
 import time
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NAIVE_EPOCH = datetime(1970, 1, 1)
 _MILLISECOND = timedelta(milliseconds=1)
 
 SECOND = 1_000
@@ -30,15 +30,23 @@ def sleep(seconds: float) -> None:
 
 def iso(moment: int) -> str:
     """`moment` as ISO 8601 in UTC with `Z`; to the second where its milliseconds are zero."""
-    made = (_NAIVE_EPOCH + timedelta(milliseconds=moment)).isoformat(
-        timespec="seconds" if moment % 1000 == 0 else "milliseconds"
-    )
-    return f"{made}Z"
+    days, rest = divmod(moment, DAY)
+    seconds, milliseconds = divmod(rest, SECOND)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    fraction = f".{milliseconds:03d}" if milliseconds else ""
+    return f"{_date(days)}T{hour:02d}:{minute:02d}:{second:02d}{fraction}Z"
 
 
 def day(moment: int) -> str:
     """The UTC day of `moment`, as `2026-02-23`."""
-    return (_EPOCH + timedelta(milliseconds=moment)).date().isoformat()
+    return _date(moment // DAY)
+
+
+@lru_cache(maxsize=1024)
+def _date(days: int) -> str:
+    """The date so many days after the epoch; lists show few different ones."""
+    return (_EPOCH + timedelta(days=days)).date().isoformat()
 
 
 def parse_instant(text: str) -> int:

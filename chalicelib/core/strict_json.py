@@ -27,6 +27,11 @@ def loads(data: bytes) -> Any:
     return value
 
 
+def stored(text: str) -> Any:
+    """The value of text that `dumps` made; it was checked when it came in."""
+    return json.loads(text)
+
+
 def dumps(value: Any) -> str:
     """`value` as compact JSON text. Raises ValueError on NaN and Infinity."""
     return _ENCODER.encode(value)

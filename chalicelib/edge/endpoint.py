@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from chalicelib.core import clock
 from chalicelib.core.errors import AppError, BadRequest, NotFound, detail
-from chalicelib.edge import auth, errors, responses, validation
+from chalicelib.edge import auth, errors, validation
 from chalicelib.edge.auth import Access
 from chalicelib.edge.call import Call, Principal, Reply
 from chalicelib.edge.rate_limit import limiter
@@ -112,8 +112,8 @@ def _call(
         return _replayed(before)
     answer = endpoint.handler(Call(request, path, query, body, now, principal, receipt))
     if isinstance(answer, Reply):
-        return Outcome(answer.status or endpoint.status, responses.plain(answer.body), dict(answer.headers))
-    return Outcome(endpoint.status, responses.plain(answer))
+        return Outcome(answer.status or endpoint.status, answer.body, dict(answer.headers))
+    return Outcome(endpoint.status, answer)
 
 
 def _receipt(endpoint: Endpoint, request: Request, principal: Principal, key_text: str, now: int) -> Receipt:

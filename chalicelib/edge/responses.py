@@ -1,7 +1,6 @@
 """Answers on their way out, and the headers that belong to them."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,16 +21,11 @@ OPEN_TO_ALL_ORIGINS = {"Access-Control-Allow-Origin": "*"}
 
 @dataclass(slots=True)
 class Outcome:
-    """A status, a body (a JSON value, or text that goes out as it is) and headers."""
+    """A status, a body (a model, a JSON value, or text that goes out as it is) and headers."""
 
     status: int
     body: Any
     headers: dict[str, str] = field(default_factory=dict)
-
-
-def plain(body: BaseModel | Mapping[str, object] | str) -> Any:
-    """The JSON value of a handler's answer; text stays text."""
-    return body.model_dump(mode="json", by_alias=True) if isinstance(body, BaseModel) else body
 
 
 def preflight(wanted: str) -> Outcome:
@@ -50,6 +44,6 @@ def to_chalice(outcome: Outcome) -> Response:
     body = outcome.body
     headers: dict[str, str | list[str]] = dict(outcome.headers)
     if not isinstance(body, str):
-        body = strict_json.dumps(body)
+        body = body.model_dump_json(by_alias=True) if isinstance(body, BaseModel) else strict_json.dumps(body)
         headers.setdefault("Content-Type", _JSON)
     return Response(body=body, headers=headers, status_code=outcome.status)

@@ -88,24 +88,14 @@ class Merge:
             behind = [shard for shard in self._shards if not shard.done and shard.frontier == frontier]
 
     def _advance(self, shard: _Shard) -> None:
-        page = table.query(
-            shard.pk,
-            index=self._index,
-            between=(self._span.low, self._span.high),
-            limit=self._chunk,
-            newest_first=True,
-            after=shard.after,
-            where=self._where,
-        )
+        bounds = (self._span.low, self._span.high)
+        page = table.query_index(shard.pk, self._index, bounds, self._chunk, shard.after, self._where)
         self.examined += page.examined
-        name = f"{self._index}_sk"
-        self._waiting += [
-            Entry(item[name], Key(item["PK"], item["SK"])) for item in page.items if item[name] < self._span.high
-        ]
+        self._waiting += [Entry(position, key) for position, key in page.rows if position < self._span.high]
         shard.after = page.last
         shard.done = page.last is None
         if page.last is not None:
-            shard.frontier = page.last[name]
+            shard.frontier = page.last[f"{self._index}_sk"]
 
 
 def fill(sources: Iterator[Merge], limit: int, hydrate: Callable[[list[Entry]], list[T | None]]) -> Listed[T]:

@@ -33,7 +33,7 @@ def from_item(raw: Mapping[str, Any]) -> Item:
 
     Neither this nor `to_value` is boto3's way: a page of a list has over a thousand values, and this is much faster.
     """
-    return {name: _plain(value) for name, value in raw.items()}
+    return {name: value["S"] if "S" in value else _plain(value) for name, value in raw.items()}
 
 
 def _plain(value: Mapping[str, Any]) -> Any:

@@ -32,9 +32,9 @@ def is_seen(items: Mapping[Key, Item], key: Key, received_at: int) -> bool:
 
 
 def recent(tenant: Tenant, contact_id: str, count: int) -> list[Event]:
-    """A contact's newest events."""
+    """The newest events of a contact that was just read."""
     sources = store.timeline(tenant, contact_id, Range(), count)
-    return fill(sources, count, lambda found: store.hydrate(tenant, found)).rows
+    return fill(sources, count, lambda found: store.hydrate_of(contact_id, found)).rows
 
 
 def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tuple[list[Event], str | None]:

@@ -91,6 +91,13 @@ def hydrate(tenant: Tenant, found: Sequence[Entry]) -> list[Event | None]:
     return [_visible(items.get(entry.key), items.get(contacts[entry.key])) for entry in found]
 
 
+def hydrate_of(contact_id: str, found: Sequence[Entry]) -> list[Event | None]:
+    """The same for entries of one contact that was just read."""
+    items = table.batch_get([entry.key for entry in found])
+    rows = [items.get(entry.key) for entry in found]
+    return [_from_item(item, contact_id) if item else None for item in rows]
+
+
 def _visible(item: Item | None, contact: Item | None) -> Event | None:
     if item is None or contact is None or contact["status"] != "active":
         return None
@@ -113,7 +120,7 @@ def _from_item(item: Item, contact_id: str) -> Event:
 
 
 def _object(text: str | None) -> dict[str, Any]:
-    return strict_json.loads(text.encode()) if text else {}
+    return strict_json.stored(text) if text else {}
 
 
 def _named(tenant: Tenant, name: str | None, limit: int) -> tuple[Condition | None, int]:

@@ -41,12 +41,8 @@ class Group:
 
 
 @dataclass(slots=True)
-class Contact:
-    """One person. Moments in ms; `version` counts writes.
-
-    `stamps` has one entry for each key ever set, removed ones too.
-    `floors` keeps, for keys that the Management API has set, the receipt before which nothing counts any more.
-    """
+class Person:
+    """A contact as its readers see it. Moments in ms."""
 
     id: str
     created_at: int
@@ -54,12 +50,22 @@ class Contact:
     external_id: str | None = None
     email: str | None = None
     traits: dict[str, Any] = field(default_factory=dict)
-    stamps: dict[str, Stamp] = field(default_factory=dict)
-    floors: dict[str, str] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     last_seen_at: int | None = None
     unsubscribed_at: int | None = None
+
+
+@dataclass(slots=True)
+class Contact(Person):
+    """A contact with what it takes to change it. `version` counts writes.
+
+    `stamps` has one entry for each key ever set, removed ones too. `floors` keeps, for keys that the Management API has
+    set, the receipt before which nothing counts any more.
+    """
+
+    stamps: dict[str, Stamp] = field(default_factory=dict)
+    floors: dict[str, str] = field(default_factory=dict)
     status: Status = "active"
     merged_into: str | None = None
     version: int = 0

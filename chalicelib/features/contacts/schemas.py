@@ -11,8 +11,8 @@ from chalicelib.features.contacts.model import (
     MAX_TAG_BYTES,
     MAX_TAGS,
     MAX_TRAIT_KEYS,
-    Contact,
     Group,
+    Person,
     normal_email,
 )
 
@@ -118,16 +118,21 @@ def group_shown(group: Group) -> GroupAnswer:
     return GroupAnswer(id=group.id, joined_at=iso(group.joined_at))
 
 
-def shown(contact: Contact) -> ContactAnswer:
+def fields(contact: Person) -> dict[str, Any]:
+    """What a ContactAnswer says of a contact."""
+    return {
+        "id": contact.id,
+        "email": contact.email,
+        "external_id": contact.external_id,
+        "traits": contact.traits,
+        "tags": contact.tags,
+        "created_at": iso(contact.created_at),
+        "updated_at": iso(contact.updated_at),
+        "last_seen_at": None if contact.last_seen_at is None else iso(contact.last_seen_at),
+        "unsubscribed_at": None if contact.unsubscribed_at is None else iso(contact.unsubscribed_at),
+    }
+
+
+def shown(contact: Person) -> ContactAnswer:
     """The contact as its callers see it."""
-    return ContactAnswer(
-        id=contact.id,
-        email=contact.email,
-        external_id=contact.external_id,
-        traits=contact.traits,
-        tags=contact.tags,
-        created_at=iso(contact.created_at),
-        updated_at=iso(contact.updated_at),
-        last_seen_at=None if contact.last_seen_at is None else iso(contact.last_seen_at),
-        unsubscribed_at=None if contact.unsubscribed_at is None else iso(contact.unsubscribed_at),
-    )
+    return ContactAnswer(**fields(contact))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from chalicelib.core import clock, events, ids
 from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFailed, detail
 from chalicelib.features.contacts import fold, store
-from chalicelib.features.contacts.model import MAX_TAGS, Contact, Stamp, normal_email, normal_tags
+from chalicelib.features.contacts.model import MAX_TAGS, Contact, Person, Stamp, normal_email, normal_tags
 from chalicelib.features.contacts.rules import Directory, Identity, Names
 from chalicelib.platform import cursor, outbox, table
 from chalicelib.platform.idempotency import Receipt
@@ -81,7 +81,7 @@ def get(tenant: Tenant, contact_id: str) -> Contact:
     return contact
 
 
-def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tuple[list[Contact], str | None]:
+def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tuple[list[Person], str | None]:
     """A page of contacts, newest first, and the cursor of the next one.
 
     Raises BadRequest on a cursor of another list.
@@ -96,10 +96,10 @@ def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tupl
     position = LAST if after is None else cursor.decode(after, tenant, "contacts", filters)
     span = _span(only, position)
     if only.email is not None or only.external_id is not None:
-        found = [contact for contact in _exact(tenant, only) if _matches(contact, only, span)]
+        found: list[Person] = [contact for contact in _exact(tenant, only) if _matches(contact, only, span)]
         return found, None
     sources = store.entries(tenant, only.tag, span, limit)
-    page: Listed[Contact] = fill(sources, limit, lambda entries: store.hydrate(tenant, entries))
+    page: Listed[Person] = fill(sources, limit, lambda entries: store.hydrate(tenant, entries))
     following = cursor.encode(tenant, "contacts", filters, page.position) if page.position else None
     return page.rows, following
 

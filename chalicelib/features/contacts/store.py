@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from chalicelib.core import strict_json
-from chalicelib.features.contacts.model import Contact, Group, pack_stamps, unpack_stamps
+from chalicelib.features.contacts.model import Contact, Group, Person, pack_stamps, unpack_stamps
 from chalicelib.features.contacts.rules import Identity
 from chalicelib.platform import table
 from chalicelib.platform.keys import COUNTER_SHARDS, Key, Tenant, shard_of
@@ -93,12 +93,12 @@ def entries(tenant: Tenant, tag: str | None, span: Range, limit: int) -> Iterato
     yield Merge(partitions, "list", span, chunk=limit + 2)
 
 
-def hydrate(tenant: Tenant, found: Sequence[Entry]) -> list[Contact | None]:
+def hydrate(tenant: Tenant, found: Sequence[Entry]) -> list[Person | None]:
     """The contact behind each entry; None where it is gone."""
     keys = [tenant.contact(entry.position.partition("#")[2]) for entry in found]
     items = table.batch_get(keys)
     read = [items.get(key) for key in keys]
-    return [from_item(item) if item and item["status"] == "active" else None for item in read]
+    return [Person(**_seen(item)) if item and item["status"] == "active" else None for item in read]
 
 
 def count_ops(tenant: Tenant, marks: Mapping[str, str], delta: int) -> list[Op]:
@@ -120,22 +120,29 @@ def count(tenant: Tenant) -> int:
 def from_item(item: Item) -> Contact:
     """The contact that a row stands for."""
     return Contact(
-        id=item["id"],
-        created_at=item["created_at"],
-        updated_at=item["updated_at"],
-        external_id=item.get("external_id"),
-        email=item.get("email"),
-        traits=_json(item, "traits", {}),
+        **_seen(item),
         stamps=unpack_stamps(_json(item, "stamps", [])),
         floors=_json(item, "floors", {}),
-        tags=item.get("tags", []),
-        groups=[Group(**group) for group in _json(item, "groups", [])],
-        last_seen_at=item.get("last_seen_at"),
-        unsubscribed_at=item.get("unsubscribed_at"),
         status=item["status"],
         merged_into=item.get("merged_into"),
         version=item["version"],
     )
+
+
+def _seen(item: Item) -> dict[str, Any]:
+    """The fields of a Person."""
+    return {
+        "id": item["id"],
+        "created_at": item["created_at"],
+        "updated_at": item["updated_at"],
+        "external_id": item.get("external_id"),
+        "email": item.get("email"),
+        "traits": _json(item, "traits", {}),
+        "tags": item.get("tags", []),
+        "groups": [Group(**group) for group in _json(item, "groups", [])],
+        "last_seen_at": item.get("last_seen_at"),
+        "unsubscribed_at": item.get("unsubscribed_at"),
+    }
 
 
 def _attrs(contact: Contact) -> dict[str, Any]:
@@ -157,4 +164,4 @@ def _attrs(contact: Contact) -> dict[str, Any]:
 
 
 def _json(item: Item, name: str, default: Any) -> Any:
-    return strict_json.loads(item[name].encode()) if name in item else default
+    return strict_json.stored(item[name]) if name in item else default

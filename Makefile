@@ -42,7 +42,7 @@ lint: $(DEV) ## Check format, style, types, layers and file lengths
 	if [ -n "$$long" ]; then echo "files over 400 lines:"; echo "$$long"; exit 1; fi
 
 bench: $(DEV) ## Measure the budgets of the architecture and print them as a table
-	$(BIN)/python -m pytest -n 0 -m bench -s -q
+	$(BIN)/python -m pytest -n 0 -m bench -s -q --show-capture=no
 
 package: $(LOCAL) ## Build the deployable artifact (STAGE)
 	$(BIN)/python -m infra.package --stage $(STAGE)

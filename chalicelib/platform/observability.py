@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 if TYPE_CHECKING:
     from aws_lambda_powertools.metrics import MetricUnit
 
-logger = Logger(service="growthos", level=os.environ.get("GROWTHOS_LOG_LEVEL", "INFO"), utc=True)
+logger = Logger(service="growthos", level=os.environ.get("GROWTHOS_LOG_LEVEL", "INFO"), utc=True, location=None)
 
 
 def bind(**fields: str | None) -> None:

@@ -22,6 +22,9 @@ from tests.bench.world import World
 from tests.support.client import Client, Response
 
 BUDGET_MS = 0.5
+_THE_REQUEST = "ingest track"
+"""The budget speaks of a request; nearly all that a project makes are of this kind. Others are told beside it."""
+
 _WARMUP, _RUNS = 200, 1_000
 
 STUBBED = (
@@ -51,15 +54,16 @@ def findings(world: World) -> list[Finding]:
     }
     # The clock stands, so that no key has to be read again and no window ends between two runs.
     with time_machine.travel(clock.system_ms() / clock.SECOND, tick=False):
-        return [_finding(name, key, act) for name, (key, act) in requests.items()]
+        return [_finding(name, list(_measure(key, act))) for name, (key, act) in requests.items()]
 
 
-def _finding(name: str, key: str, act: Callable[[Client], Response]) -> Finding:
-    runs = list(_measure(key, act))
+def _finding(name: str, runs: list[tuple[float, float]]) -> Finding:
     times = sorted(ours for ours, _ in runs)
     median, bare = statistics.median(times), statistics.median(bare for _, bare in runs)
     quartiles = f"{times[len(times) // 4]:.2f} to {times[len(times) * 3 // 4]:.2f}"
     told = f"{median:.2f} ms (half of the runs: {quartiles}); a bare one beside it {bare:.3f} ms"
+    if name != _THE_REQUEST:
+        return Finding(f"CPU, {name}", "-", told, None)
     return Finding(f"CPU, {name}", f"{BUDGET_MS} ms median", told, median <= BUDGET_MS)
 
 

@@ -44,7 +44,8 @@ def findings(world: World) -> list[Finding]:
     for kind in ("messages of 8", "messages of 1"):
         ours = statistics.median(rates[kind])
         shares = [one / other for one, other in zip(rates[kind], rates["bare"], strict=True)]
-        told = f"{statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f}); {ours:.0f} of {bare:.0f} events/s"
+        spread = f"{min(shares):.2f} to {max(shares):.2f}"
+        told = f"{statistics.median(shares):.2f} ({spread}); {ours:.0f} of {bare:.0f} events/s"
         kept = statistics.median(shares) >= LEAST
         found.append(Finding(f"worker beside bare loop, {kind}", f"{LEAST} of its events/s", told, kept))
     return found

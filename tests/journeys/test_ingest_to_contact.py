@@ -11,6 +11,8 @@ from chalicelib.features.activity import service as activity
 from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Person
+from chalicelib.features.contacts.rules import Names
+from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.workers import ingest
 from tests.support import pipeline
@@ -149,6 +151,33 @@ def test_a_visitor_becomes_the_user_that_signs_up(tenant: Tenant) -> None:
     )
     assert timeline(tenant, by_user(tenant, "u").id) == [2, 1]
     assert len(pipeline.rows(tenant, "CONTACT")) == 1
+
+
+def imported(tenant: Tenant, email: str) -> str:
+    change = contacts.Change({"email": email})
+    return contacts.put(tenant, Names(email=email), change, NOW, Receipt(tenant, NOW))[0].id
+
+
+def test_an_imported_address_becomes_the_user_that_signs_up_with_it(tenant: Tenant) -> None:
+    contact_id = imported(tenant, "a@x.io")
+    pipeline.record(tenant, [accepted({"userId": "u", "traits": {"email": "A@x.io"}}, "identify", NOW + 1)])
+    person = by_user(tenant, "u")
+    assert (person.id, person.email) == (contact_id, "a@x.io")
+
+
+def test_a_visitor_who_gives_the_address_of_a_user_stays_another_contact(tenant: Tenant) -> None:
+    pipeline.record(tenant, [accepted({"userId": "u", "traits": {"email": "a@x.io"}}, "identify", NOW)])
+    claim = {"anonymousId": "v", "traits": {"email": "a@x.io", "plan": "stolen"}}
+    pipeline.record(tenant, [accepted(claim, "identify", NOW + 1)])
+    assert by_user(tenant, "u").traits == {"email": "a@x.io"}
+    assert len(pipeline.rows(tenant, "CONTACT")) == 2
+
+
+def test_a_user_who_gives_the_address_of_a_visitor_stays_another_contact(tenant: Tenant) -> None:
+    pipeline.record(tenant, [accepted({"anonymousId": "v", "traits": {"email": "a@x.io"}}, "identify", NOW)])
+    pipeline.record(tenant, [accepted({"userId": "u", "traits": {"email": "a@x.io"}}, "identify", NOW + 1)])
+    assert by_user(tenant, "u").email is None
+    assert len(pipeline.rows(tenant, "CONTACT")) == 2
 
 
 def test_the_second_claimant_of_an_address_keeps_its_trait_and_gets_no_email(tenant: Tenant) -> None:

@@ -54,16 +54,20 @@ class Directory:
         """The contact that holds this identity."""
         return self._owners.get(identity)
 
-    def resolve(self, names: Names, received_at: int) -> "Resolved":
+    def resolve(self, names: Names, received_at: int, *, trusts_email: bool = False) -> "Resolved":
         """The contact that the names lead to, a new one where they lead nowhere.
 
         The user id decides where it is known. Where it is not, it goes to the contact of the anonymous id, or of the
-        address, if that one has no user id yet: so a visitor or an imported address becomes the user.
+        address, if that one has no user id yet: so a visitor or an imported address becomes the user. Contacts that
+        have done something are never found by an address alone, except where the caller is trusted with it.
         """
-        if names.user is None:
-            found = self._find("anonymous", names.anonymous) or self._find("email", names.email)
-        else:
-            found = self._find("user", names.user) or self._unnamed(names)
+        by_email = self._find("email", names.email)
+        if by_email and not trusts_email and (by_email.external_id or by_email.last_seen_at is not None):
+            by_email = None
+        found = self._find("user", names.user)
+        if found is None:
+            candidates = (self._find("anonymous", names.anonymous), by_email)
+            found = next((one for one in candidates if one and (names.user is None or one.external_id is None)), None)
         contact = found or self._create(received_at)
         is_named = names.user is not None and contact.external_id is None
         if is_named and names.user is not None:
@@ -125,10 +129,6 @@ class Directory:
     def _find(self, kind: IdentityKind, value: str | None) -> Contact | None:
         owner = None if value is None else self._owners.get(Identity(kind, value))
         return self.people[owner] if owner else None
-
-    def _unnamed(self, names: Names) -> Contact | None:
-        candidates = (self._find("anonymous", names.anonymous), self._find("email", names.email))
-        return next((found for found in candidates if found and found.external_id is None), None)
 
     def _create(self, received_at: int) -> Contact:
         contact = Contact(id=ids.new_id("cntct"), created_at=received_at, updated_at=received_at)

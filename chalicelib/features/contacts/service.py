@@ -115,7 +115,7 @@ def put(tenant: Tenant, names: Names, change: Change, now: int, receipt: Receipt
 
     def act() -> tuple[Contact, bool]:
         directory = _read(tenant, names.identities())
-        resolved = directory.resolve(names, now)
+        resolved = directory.resolve(names, now, trusts_email=True)
         ops = _change(tenant, resolved.contact, change, now, directory, is_new=resolved.is_new)
         receipt.commit(ops, 201 if resolved.is_new else 200, shown(resolved.contact).model_dump(mode="json"))
         return resolved.contact, resolved.is_new

@@ -61,7 +61,7 @@ class Limiter:
             if wanted == 0:
                 raise _limited(bucket, now)
         try:
-            is_granted, tat = _take(keys.rate_bucket(principal.key_id, surface), bucket, wanted, seen, now)
+            is_granted, tat, now = _take(keys.rate_bucket(principal.key_id, surface), bucket, wanted, seen)
         except Unavailable:
             metric("RateLimitUncounted", surface=surface)
             with self._lock:
@@ -97,15 +97,17 @@ limiter = Limiter()
 """The buckets of this process."""
 
 
-def _take(key: Key, bucket: Bucket, tokens: int, seen: int, now: int) -> tuple[bool, int]:
-    """Take tokens; whether they were granted, and the bucket's `tat` as it then is.
+def _take(key: Key, bucket: Bucket, tokens: int, seen: int) -> tuple[bool, int, int]:
+    """Take tokens; whether they were granted, the bucket's `tat` as it then is, and the moment that was judged by.
 
-    One conditional write where the instance knows whether the bucket is idle; a second one where it does not.
+    One conditional write where the instance knows whether the bucket is idle; a second one where it does not. Each try
+    is judged by its own moment: a call that waited for its answer is not refused for what came in between.
     """
     cost = tokens * bucket.interval
-    ttl = {"ttl": now // clock.SECOND + _KEPT_SECONDS}
     tat: int | None = seen
+    now = clock.system_ms()
     for _ in range(_TRIES):
+        ttl = {"ttl": now // clock.SECOND + _KEPT_SECONDS}
         if tat is None or tat < now:
             idle = attr("tat").not_exists() | attr("tat").lt(now)
             op = Update(key, set_={"tat": now + cost, **ttl}, condition=idle)
@@ -113,13 +115,13 @@ def _take(key: Key, bucket: Bucket, tokens: int, seen: int, now: int) -> tuple[b
             has_room = attr("tat").between(now, now + bucket.burst - cost)
             op = Update(key, set_=ttl, add={"tat": cost}, condition=has_room)
         else:
-            return False, tat
+            return False, tat, now
         try:
-            return True, int(table.update_returning(op)["tat"])
+            return True, int(table.update_returning(op)["tat"]), now
         except ConditionFailed as refused:
             item = refused.failed[0]
-            tat = None if item is None else int(item["tat"])
-    return False, now + bucket.burst
+            tat, now = None if item is None else int(item["tat"]), clock.system_ms()
+    return False, now + bucket.burst, now
 
 
 def _headers(bucket: Bucket, now: int) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 Says `ready` on standard error, and reads a plan from standard input, `{"key", "path", "calls": [moment, …]}`: each call
 is made at its moment (seconds since the epoch) in a thread of its own. Then says, on standard error too, what became of
-each, `{"began", "ended", "status", "retry_after"}`: somewhere between the two moments it was let pass, or refused.
+each, `{"due", "began", "ended", "status", "retry_after"}`: somewhere between the two moments it was let pass, or refused.
 """
 
 import json
@@ -25,7 +25,13 @@ def main() -> None:
         began = time.time()
         answer = client.get(plan["path"])
         retry_after = answer.headers.get("retry-after")
-        return {"began": began, "ended": time.time(), "status": answer.status, "retry_after": retry_after}
+        return {
+            "due": moment,
+            "began": began,
+            "ended": time.time(),
+            "status": answer.status,
+            "retry_after": retry_after,
+        }
 
     with ThreadPoolExecutor(len(plan["calls"])) as pool:
         answers = list(pool.map(call, plan["calls"]))

@@ -88,7 +88,11 @@ def test_200_calls_at_once_from_4_processes_stay_within_the_limit(stack: Stack) 
 
 
 def test_a_steady_caller_at_90_percent_from_4_processes_is_never_refused(stack: Stack) -> None:
-    answers = call_from_processes(stack, free_key(stack), [n / 9 for n in range(90)])
+    for _ in range(3):
+        answers = call_from_processes(stack, free_key(stack), [n / 9 for n in range(90)])
+        # A machine that holds calls up for most of a second makes a burst of them: then nobody was steady.
+        if max(answer["ended"] - answer["due"] for answer in answers) < 0.7:
+            break
     assert Counter(answer["status"] for answer in answers) == {200: 90}
 
 

@@ -1,8 +1,8 @@
 """One instance of the API in a process of its own: calls the app with the events of a gateway, as Lambda would.
 
 Says `ready` on standard error, and reads a plan from standard input, `{"key", "path", "calls": [moment, …]}`: each call
-is made at its moment (seconds since the epoch) in a thread of its own. Then says, on standard error too, what became of
-each, `{"due", "began", "ended", "status", "retry_after"}`: somewhere between the two moments it was let pass, or refused.
+is due at its moment (seconds since the epoch) in a thread of its own. Then says what became of each, on standard error
+too: `{"due", "began", "ended", "status", "retry_after"}`, let pass or refused somewhere between the last two moments.
 """
 
 import json

@@ -109,6 +109,21 @@ def test_a_message_redelivered_after_its_memory_expired_is_not_doubled(tenant: T
         pipeline.delete(row)
     pipeline.work(messages)
     assert len(pipeline.rows(tenant, "EVT#")) == 1
+    assert [row["version"] for row in pipeline.rows(tenant, "CONTACT")] == [1]
+
+
+def test_one_message_id_that_two_workers_write_at_once_for_two_people_counts_once(tenant: Tenant) -> None:
+    raced = {"done": False}
+
+    def race(_number: int, operation: str) -> None:
+        if operation == "TransactWriteItems" and not raced["done"]:
+            raced["done"] = True
+            pipeline.record(tenant, [accepted({"userId": "a", "event": "x", "messageId": "m"}, "track", NOW)])
+
+    with pipeline.on_call("before-call", race):
+        pipeline.record(tenant, [accepted({"userId": "b", "event": "x", "messageId": "m"}, "track", NOW)])
+    assert len(pipeline.rows(tenant, "EVT#")) == 1
+    assert [row["external_id"] for row in pipeline.rows(tenant, "CONTACT")] == ["a"]
 
 
 def test_the_same_message_id_counts_again_after_24_hours(tenant: Tenant) -> None:

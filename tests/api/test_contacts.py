@@ -64,6 +64,25 @@ def test_patch_merges_traits_and_changes_nothing_else(client: Client) -> None:
     assert answer.json["external_id"] == "u"
 
 
+def test_two_changes_at_once_both_stand(client: Client, project: CreatedProject) -> None:
+    """Between the read and the write of one change come another change, and an event."""
+    path = f"/v1/contacts/{imported(client, external_id='u')['id']}"
+    raced = {"done": False}
+
+    def race(_number: int, operation: str) -> None:
+        if operation == "TransactWriteItems" and not raced["done"]:
+            raced["done"] = True
+            client.patch(path, {"traits": {"b": 2}, "add_tags": ["t"]})
+            event = pipeline.accepted({"userId": "u", "traits": {"c": 3}}, "identify", NOW)
+            pipeline.record(Tenant(project.project_id), [event])
+
+    with pipeline.on_call("before-call", race):
+        assert client.patch(path, {"traits": {"a": 1}}).status == 200
+    profile = client.get(path).json
+    assert profile["traits"] == {"a": 1, "b": 2, "c": 3}
+    assert profile["tags"] == ["t"]
+
+
 def test_tags_are_replaced_added_and_removed(client: Client) -> None:
     contact_id = imported(client, external_id="u", tags=["a", "b"])["id"]
     path = f"/v1/contacts/{contact_id}"

@@ -1,8 +1,9 @@
 """Builds the deployable artifact: `python -m infra.package --stage dev --out build`.
 
 It leaves `sam.json` and `deployment.zip` in the folder named by --out. Neither credentials nor a network beyond the
-package index are needed. The sources are copied first, so that no compiled file of a running test gets into the bundle
-(such a file would also change its hash, and with it every deployment).
+package index are needed. The sources are copied first, so that nothing that a running test compiles gets into the
+bundle. Then all of it is compiled: Lambda's folder cannot be written to, so each new process would else compile
+whatever it imports. The same input makes the same bytes, and so the same hash, of which deployments are named.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +23,8 @@ from infra import artifact, template
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 CHALICE_CACHE: Final = Path(".chalice") / "deployments"
+ZIP_DATE: Final = (1980, 1, 1, 0, 0, 0)
+"""The earliest that a zip can say; the real dates would change the bundle's hash."""
 
 
 class PackagingError(Exception):
@@ -35,6 +40,7 @@ def package(stage: str, out: Path, project: Path = PROJECT) -> artifact.Artifact
     (source / "resources.json").write_text(json.dumps(merged), encoding="utf-8")
     _run_chalice(stage, source, out)
     built = artifact.Artifact(template=out / "sam.json", bundle=out / "deployment.zip")
+    _add_compiled(built.bundle)
     if problems := artifact.problems(built):
         raise PackagingError("\n".join(["the artifact is not fit to be deployed:", *problems]))
     return built
@@ -78,6 +84,35 @@ def _run_chalice(stage: str, source: Path, out: Path) -> None:
     )
     if result.returncode != 0:
         raise PackagingError(f"chalice could not package the app:\n{result.stdout}{result.stderr}")
+
+
+def _add_compiled(bundle: Path) -> None:
+    """Compile all sources of the bundle and write it anew, in an order and with dates that are always the same."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with zipfile.ZipFile(bundle) as archive:
+            archive.extractall(folder)
+        _compile(folder)
+        files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        with zipfile.ZipFile(bundle, "w") as archive:
+            for entry, path in sorted(files.items()):
+                info = zipfile.ZipInfo(entry, ZIP_DATE)
+                info.external_attr = 0o644 << 16  # Lambda's user is not the owner
+                archive.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def _compile(folder: Path) -> None:
+    """Compile all sources of the folder; `-s . .` from inside it keeps its own path out of what is written.
+
+    Python never compares the result with the sources, whose dates depend on who unpacks them. A process of its own does
+    it, apart from PYTHON* variables and from the folder's modules, and always in the same order: how a constant is
+    written depends on what its process did before.
+    """
+    options = ["-q", "-f", "--invalidation-mode", "unchecked-hash", "-s", ".", "."]
+    command = [sys.executable, "-I", "-m", "compileall", *options]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise PackagingError(f"not everything in the bundle compiles:\n{result.stdout}{result.stderr}")
 
 
 def _region() -> str:

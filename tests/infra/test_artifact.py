@@ -3,13 +3,13 @@
 import copy
 import importlib.util
 import json
-import platform
+import marshal
 import shutil
 import subprocess
 import sys
-import textwrap
 import zipfile
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from samtranslator.translator.transform import transform  # type: ignore[import-
 from infra import template
 from infra.artifact import Artifact, functions, problems
 
-LAMBDA_PROVIDES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+TAG = sys.implementation.cache_tag
 EVENT_FUNCTIONS = {"Ingest", "Bus", "BusRetry"}
 
 
@@ -155,41 +155,7 @@ def test_the_gateways_own_answers_are_part_of_the_deployed_api(
     assert answers["DEFAULT_5XX"]["responseParameters"]["gatewayresponse.header.X-Request-Id"] == "context.requestId"
 
 
-@pytest.mark.skipif(
-    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="the bundle's libraries are for Linux on x86_64"
-)
-def test_the_bundle_needs_nothing_that_lambda_does_not_have(artifact: Artifact, tmp_path: Path) -> None:
-    """A bare interpreter with the bundle and the AWS client beside it imports the app and every module of ours."""
-    bundle, provided = tmp_path / "bundle", tmp_path / "provided"
-    with zipfile.ZipFile(artifact.bundle) as archive:
-        archive.extractall(bundle)
-    provided.mkdir()
-    for name in LAMBDA_PROVIDES:
-        spec = importlib.util.find_spec(name)
-        assert spec
-        assert spec.origin
-        source = Path(spec.origin) if name == "six" else Path(spec.origin).parent
-        (provided / source.name).symlink_to(source)
-    program = f"""
-        import importlib, pathlib, sys, warnings
-        sys.path[:0] = [{str(bundle)!r}, {str(provided)!r}]
-        warnings.simplefilter("error")
-        import app
-        for path in pathlib.Path({str(bundle)!r}).glob("chalicelib/**/*.py"):
-            importlib.import_module(".".join(path.relative_to({str(bundle)!r}).with_suffix("").parts))
-        print(app.app.app_name)
-    """
-    result = subprocess.run(
-        [sys.executable, "-I", "-S", "-B", "-c", textwrap.dedent(program)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert result.stdout == "growthos\n", result.stderr
-
-
-def broken(artifact: Artifact, folder: Path, document: dict[str, Any], extra: dict[str, str]) -> list[str]:
+def broken(artifact: Artifact, folder: Path, document: dict[str, Any], extra: Mapping[str, str | bytes]) -> list[str]:
     """Problems of a copy of the artifact with another template and with more files in its bundle."""
     copied = Artifact(template=folder / "sam.json", bundle=folder / "deployment.zip")
     copied.template.write_text(json.dumps(document), encoding="utf-8")
@@ -218,9 +184,30 @@ def test_a_function_that_only_the_template_names_is_found(
 def test_what_does_not_belong_into_the_bundle_is_found(
     artifact: Artifact, packaged: dict[str, Any], tmp_path: Path
 ) -> None:
-    extra = {"boto3/__init__.py": "", "tests/test_x.py": "", "chalicelib/__pycache__/x.pyc": ""}
+    extra = {"boto3/data.json": "", "tests/test_x.txt": ""}
     assert broken(artifact, tmp_path, packaged, extra) == [
         "the bundle contains boto3/",
         "the bundle contains tests/",
-        "the bundle contains compiled files of ours",
     ]
+
+
+def test_a_compiled_file_that_stayed_in_the_checkout_is_found(
+    artifact: Artifact, packaged: dict[str, Any], tmp_path: Path
+) -> None:
+    extra = {f"chalicelib/__pycache__/gone.{TAG}.pyc": "", f"chalicelib/__pycache__/api.{TAG}.pyc.140": ""}
+    assert broken(artifact, tmp_path, packaged, extra) == [
+        f"{name} has no source, or is for another Python" for name in extra
+    ]
+
+
+def test_a_compiled_file_of_another_state_of_its_source_is_found(
+    artifact: Artifact, packaged: dict[str, Any], tmp_path: Path
+) -> None:
+    other = b"answer = 41"
+    stale = importlib.util.MAGIC_NUMBER + b"\1\0\0\0" + importlib.util.source_hash(other) + marshal.dumps(None)
+    extra = {"late.py": b"answer = 42", f"__pycache__/late.{TAG}.pyc": stale}
+    assert broken(artifact, tmp_path, packaged, extra) == [f"__pycache__/late.{TAG}.pyc was not made for this bundle"]
+
+
+def test_a_source_that_is_not_compiled_is_found(artifact: Artifact, packaged: dict[str, Any], tmp_path: Path) -> None:
+    assert broken(artifact, tmp_path, packaged, {"late.py": ""}) == ["late.py is not compiled"]

@@ -29,7 +29,7 @@ LIMITS: Final[dict[Surface, dict[Plan, int]]] = {
 _KEPT_SECONDS = 3600
 _BUCKETS_MAX = 10_000
 _TRIES = 10
-"""Of many calls at once on a bucket that is nearly idle one goes ahead in each try; a full bucket refuses at the first."""
+"""Of several calls at once on a nearly idle bucket one goes ahead in each try; a full bucket refuses at the first."""
 
 
 class Limiter:

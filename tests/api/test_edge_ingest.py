@@ -90,6 +90,7 @@ def test_a_known_query_parameter_is_still_judged(sender: Client) -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [(b"{", 400), (b"", 400), (b"x" * 600_000, 413), (gzip.compress(b" " * 6_000_000), 413), (b"\x1f\x8bno", 400)],
+    ids=["cut off", "nothing", "too large", "a bomb", "no gzip"],
 )
 def test_a_refusal_has_cors_and_its_code_at_the_root(sender: Client, body: bytes, status: int) -> None:
     response = sender.post("/v1/track", body)

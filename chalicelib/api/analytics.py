@@ -53,7 +53,7 @@ def list_events(call: Call[EventsQuery, None]) -> Page[EventAnswer]:
         since=_bound(query.from_, zone, days=0),
         until=_bound(query.to, zone, days=1),
     )
-    rows, following = activity.listing(call.tenant, only, query.limit, query.cursor)
+    rows, following = activity.listing(call.tenant, "analytics.events", only, query.limit, query.cursor)
     return Page(data=[shown(row) for row in rows], has_more=following is not None, next_cursor=following)
 
 

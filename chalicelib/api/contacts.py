@@ -116,7 +116,7 @@ def list_contact_events(call: Call[PageQuery, None]) -> Page[EventAnswer]:
     """List a contact's events, newest first."""
     contact = contacts.get(call.tenant, call.path["contact_id"])
     only = activity.Filter(contact_id=contact.id)
-    rows, following = activity.listing(call.tenant, only, call.query.limit, call.query.cursor)
+    rows, following = activity.listing(call.tenant, "contacts.events", only, call.query.limit, call.query.cursor)
     data = [activity_schemas.shown(row) for row in rows]
     return Page(data=data, has_more=following is not None, next_cursor=following)
 

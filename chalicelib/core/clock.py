@@ -13,6 +13,10 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 
+_FIRST_MOMENT = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_LAST_MOMENT = (datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC) - _EPOCH) // _MILLISECOND
+
+
 def system_ms() -> int:
     """The real moment. Business rules take `now` as a parameter instead, by project."""
     return time.time_ns() // 1_000_000
@@ -60,7 +64,8 @@ def parse_instant(text: str) -> int:
         parsed = datetime.fromisoformat(text)
         if parsed.tzinfo is None:
             parsed = parsed.replace(tzinfo=UTC)
-    try:
-        return (parsed - _EPOCH) // _MILLISECOND
-    except OverflowError as error:
-        raise ValueError("out of range") from error
+    moment = (parsed - _EPOCH) // _MILLISECOND
+    # A zone may carry a moment over the edge of the years that have dates.
+    if not _FIRST_MOMENT <= moment <= _LAST_MOMENT:
+        raise ValueError("out of range")
+    return moment

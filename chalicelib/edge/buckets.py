@@ -10,16 +10,25 @@ second would not bear.
 An instance may take tokens ahead of need, to spare calls. They pass later than they were paid for, by LEASE at the
 most, so a leased bucket's burst is shorter by as much. What is taken and not spent is lost to the others: an instance
 takes half of what it spent lately, and a twentieth of the limit at the most.
+
+All instances write one row for a key, which takes about a thousand writes a second. So a payment may begin up to SLACK
+ago, and the burst is shorter by that: a row that was idle for a moment needs no second write. And who was refused asks
+again later each time.
 """
 
 from dataclasses import dataclass
 
 SECOND = 1_000
 
-LEASE = 100
+LEASE = 250
 """Milliseconds for which tokens taken ahead may be spent."""
 
+SLACK = 50
+"""Milliseconds by which `tat` may lie behind now and still be added to; for limits whose calls are closer together."""
+
 _LEASES_OF_A_LIMIT = 20
+_FIRST_WAIT = 25
+_LONGEST_WAIT = 400
 
 
 @dataclass(slots=True)
@@ -38,6 +47,7 @@ class Bucket:
     spent: int = 0
     spent_before: int = 0
     refused_until: int = 0
+    refusals: int = 0
     asking: int = 0
 
     @property
@@ -46,9 +56,14 @@ class Bucket:
         return SECOND // self.limit
 
     @property
+    def slack(self) -> int:
+        """Milliseconds by which `tat` may lie behind now and still be added to."""
+        return SLACK if self.interval < SLACK else 0
+
+    @property
     def burst(self) -> int:
         """Milliseconds by which `tat` may run ahead of now."""
-        return SECOND - LEASE if self.leased else SECOND
+        return SECOND - self.slack - (LEASE if self.leased else 0)
 
     def enter(self, now: int) -> None:
         """Go on to this moment: unspent tokens end with their lease, and what was spent is counted by its length."""
@@ -87,12 +102,15 @@ class Bucket:
         self.tokens += tokens
         self.tokens_end = now + LEASE
         self.tat = max(self.tat, tat)
+        self.refusals = 0
 
-    def refused(self, tat: int) -> None:
-        """The table had no such number of tokens: none is asked for before there is one again."""
+    def refused(self, tat: int, now: int) -> None:
+        """The table had no such number of tokens: none is asked for before there may be one again."""
         self.asking -= 1
         self.tat = max(self.tat, tat)
-        self.refused_until = tat + self.interval - self.burst
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT << min(self.refusals, 10))
+        self.refusals += 1
+        self.refused_until = max(tat + self.interval - self.burst, now + wait)
 
     def unanswered(self) -> None:
         """The table could not be asked."""

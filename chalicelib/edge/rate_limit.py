@@ -72,7 +72,7 @@ class Limiter:
                 bucket.granted(wanted, tat, now)
                 bucket.spend()
                 return _headers(bucket, now)
-            bucket.refused(tat)
+            bucket.refused(tat, now)
             if wanted == 1:
                 raise _limited(bucket, now)
             return None
@@ -106,13 +106,16 @@ def _take(key: Key, bucket: Bucket, tokens: int, seen: int) -> tuple[bool, int, 
     cost = tokens * bucket.interval
     tat: int | None = seen
     now = clock.system_ms()
+    # What this instance saw is behind what the others have done since: a busy bucket is likelier than an idle one.
+    known_late = 2 * bucket.slack
     for _ in range(_TRIES):
         ttl = {"ttl": now // clock.SECOND + _KEPT_SECONDS}
-        if tat is None or tat < now:
-            idle = attr("tat").not_exists() | attr("tat").lt(now)
+        floor, ceiling = now - bucket.slack, now + bucket.burst - cost
+        if tat is None or tat < floor - known_late:
+            idle = attr("tat").not_exists() | attr("tat").lt(floor)
             op = Update(key, set_={"tat": now + cost, **ttl}, condition=idle)
-        elif tat <= now + bucket.burst - cost:
-            has_room = attr("tat").between(now, now + bucket.burst - cost)
+        elif tat <= ceiling:
+            has_room = attr("tat").between(floor, ceiling)
             op = Update(key, set_=ttl, add={"tat": cost}, condition=has_room)
         else:
             return False, tat, now
@@ -120,7 +123,7 @@ def _take(key: Key, bucket: Bucket, tokens: int, seen: int) -> tuple[bool, int, 
             return True, int(table.update_returning(op)["tat"]), now
         except ConditionFailed as refused:
             item = refused.failed[0]
-            tat, now = None if item is None else int(item["tat"]), clock.system_ms()
+            tat, now, known_late = None if item is None else int(item["tat"]), clock.system_ms(), 0
     # There was room at every try, and always somebody else was faster: no reason to refuse.
     raise Unavailable
 

@@ -6,7 +6,7 @@ repeated at any point: the message row is in the event's transaction, so what wa
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,9 @@ from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.table import ConditionFailed, Op
 
 _ATTEMPTS = 10
+_TOGETHER = 3
+"""Attempts that write all events of a contact together, before each is written alone."""
+
 _LONGEST_PAUSE = 0.2
 _CHUNK_OPS = 90
 _CHUNK_BYTES = 1_000_000
@@ -30,14 +33,25 @@ _WIDEST_EVENT = 9
 """Operations of one event at the most: its row, its message, two notes, four claims or releases; and the contact."""
 
 
-def run(tenant: Tenant, accepted: Sequence[Accepted]) -> None:
-    """Record the events, each once. Raises Unavailable where others keep changing the same contacts."""
+def run(tenant: Tenant, accepted: Sequence[Accepted], has_time: Callable[[], bool] = lambda: True) -> None:
+    """Record the events, each once.
+
+    Raises Unavailable where others keep changing the same contacts, or `has_time` says that the invocation ends; what
+    was written until then stays.
+    """
     remaining = list(accepted)
     written: set[str] = set()
     for attempt in range(_ATTEMPTS):
-        remaining = _attempt(tenant, remaining, written)
+        # Contacts of one batch that take identities over from each other can wait for one another in a circle, which
+        # writing their events one by one does not.
+        if attempt < _TOGETHER:
+            remaining = _attempt(tenant, remaining, written, has_time)
+        else:
+            remaining = [event for event in remaining if _attempt(tenant, [event], written, has_time)]
         if not remaining:
             return
+        if not has_time():
+            break
         clock.sleep(random.uniform(0, _LONGEST_PAUSE * attempt / _ATTEMPTS))  # noqa: S311 - jitter, not a secret
     raise Unavailable
 
@@ -60,7 +74,9 @@ class _Draft:
     chunks: list[_Chunk] = field(default_factory=lambda: [_Chunk()])
 
 
-def _attempt(tenant: Tenant, accepted: list[Accepted], written: set[str]) -> list[Accepted]:
+def _attempt(
+    tenant: Tenant, accepted: list[Accepted], written: set[str], has_time: Callable[[], bool]
+) -> list[Accepted]:
     """Write what can be written now; returns the events of contacts that somebody else changed meanwhile, in order."""
     names = {event.id: _names(event) for event in accepted}
     pointers = contacts.pointers(tenant, names.values())
@@ -80,7 +96,7 @@ def _attempt(tenant: Tenant, accepted: list[Accepted], written: set[str]) -> lis
     again: set[str] = set()
     for draft in drafts.values():
         _seal(tenant, draft, directory)
-        again |= _commit(draft, written)
+        again |= _commit(draft, written, has_time)
     return [event for event in accepted if event.id in again]
 
 
@@ -100,7 +116,7 @@ def _append(tenant: Tenant, draft: _Draft, event: Accepted, resolved: Resolved, 
     chunk = draft.chunks[-1]
     chunk.accepted.append(event)
     chunk.rows += ops
-    chunk.size += sum(len(value) for op in ops for value in op.attrs.values() if isinstance(value, str))
+    chunk.size += sum(len(value.encode()) for op in ops for value in op.attrs.values() if isinstance(value, str))
     if (
         len(chunk.rows) + len(directory.pending(draft.contact)) > _CHUNK_OPS - _WIDEST_EVENT
         or chunk.size > _CHUNK_BYTES
@@ -142,9 +158,11 @@ def _seal(tenant: Tenant, draft: _Draft, directory: Directory) -> None:
         chunk.ops = [*chunk.rows, *contacts.saving(tenant, draft.contact, directory)]
 
 
-def _commit(draft: _Draft, written: set[str]) -> set[str]:
+def _commit(draft: _Draft, written: set[str], has_time: Callable[[], bool]) -> set[str]:
     """Write the chunks in order up to the first that is refused; returns the ids of the events not written."""
     for n, chunk in enumerate(draft.chunks):
+        if not has_time():
+            return {event.id for later in draft.chunks[n:] for event in later.accepted}
         try:
             if chunk.ops:
                 table.transact(chunk.ops)
@@ -170,8 +188,11 @@ def _fold(event: Accepted, resolved: Resolved, directory: Directory) -> tuple[li
     if event.type == "identify":
         keys, overflow = contacts.merge_traits(contact, event.traits, stamp)
         changed |= bool(keys)
-        holder = directory.settle_email(contact) if "email" in keys else None
-        if holder is not None:
+        before = contact.email
+        is_said = event.traits.get("email") is not None and contact.traits.get("email") == event.traits["email"]
+        holder = directory.settle_email(contact) if is_said or "email" in keys else None
+        changed |= contact.email != before
+        if holder is not None and "email" in keys:
             extra.append(_note(contact, event, events.IDENTITY_CONFLICT, {"kind": "email", "held_by": holder}))
         if overflow:
             extra.append(_note(contact, event, events.TRAITS_OVERFLOW, {"dropped": overflow}))

@@ -52,11 +52,6 @@ def moment_sk(moment: int, ident: str) -> str:
     return f"{moment:0{_MOMENT_DIGITS}d}#{ident}"
 
 
-def moment_of(sort_key: str) -> int:
-    """The moment in a key that `moment_sk` made."""
-    return int(sort_key[:_MOMENT_DIGITS])
-
-
 def shard_of(ident: str, shards: int) -> int:
     """The shard that an identifier always falls into."""
     return zlib.crc32(ident.encode()) % shards

@@ -15,6 +15,9 @@ from chalicelib.platform.table import Condition, Index, Item
 EXAMINED_MAX = 2_000
 """Rows that one request examines at the most for a sparse filter."""
 
+_QUERY_COUNTS = 5
+"""Rows that a Query counts as at the least: many empty ones take time as well as few full ones."""
+
 FIRST = "0"
 LAST = "~"
 """Bounds below and above every sort key that begins with a moment."""
@@ -68,6 +71,11 @@ class Merge:
         self.examined = 0
 
     @property
+    def end(self) -> str | None:
+        """The position at which the next source goes on; None where this one is the last."""
+        return self._span.low if self._span.low > FIRST else None
+
+    @property
     def frontier(self) -> str | None:
         """Everything above this position has been examined; None when all has."""
         return max((shard.frontier for shard in self._shards if not shard.done), default=None)
@@ -90,7 +98,7 @@ class Merge:
     def _advance(self, shard: _Shard) -> None:
         bounds = (self._span.low, self._span.high)
         page = table.query_index(shard.pk, self._index, bounds, self._chunk, shard.after, self._where)
-        self.examined += page.examined
+        self.examined += max(page.examined, _QUERY_COUNTS)
         self._waiting += [Entry(position, key) for position, key in page.rows if position < self._span.high]
         shard.after = page.last
         shard.done = page.last is None
@@ -125,6 +133,9 @@ def fill(sources: Iterator[Merge], limit: int, hydrate: Callable[[list[Entry]], 
                 take(len(pending))
                 return _cut(rows, limit, source.frontier)
         examined += source.examined
+        if examined >= EXAMINED_MAX:
+            take(len(pending))
+            return _cut(rows, limit, source.end)
     take(len(pending))
     return _cut(rows, limit, None)
 

@@ -102,7 +102,7 @@ Op = Put | Update | Delete | Check
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer to a query: the items, how many were examined, and the sort key to go on after (None at the end)."""
+    """One answer to a query: the items, how many were examined, and the key to go on after (None at the end)."""
 
     items: list[Item]
     examined: int

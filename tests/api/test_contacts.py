@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.features.contacts import service
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
 from tests.support import pipeline
@@ -189,6 +190,21 @@ def test_a_page_is_full_though_deleted_contacts_still_stand_under_the_tag(client
     assert walk(client, "/v1/contacts", "id", limit=2, tag="t") == [made[8], made[1], made[0]]
 
 
+def test_a_page_that_would_pass_what_a_function_may_answer_is_cut(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_ANSWER_BYTES", 300_000)
+    made = [imported(client, external_id=f"u{n}", traits={"x": '"' * 5_000})["id"] for n in range(12)]
+    pages: list[list[str]] = []
+    query: dict[str, Any] = {"limit": 12}
+    while "cursor" in query or not pages:
+        page = client.get("/v1/contacts", query=query).json
+        pages.append([row["id"] for row in page["data"]])
+        query = {"limit": 12} | ({"cursor": page["next_cursor"]} if page["has_more"] else {})
+    assert [contact_id for page in pages for contact_id in page] == made[::-1]
+    assert len(pages) > 1
+
+
 def a_cursor(client: Client, **query: Any) -> str:
     return str(client.get("/v1/contacts", query={"limit": 1} | query).json["next_cursor"])
 
@@ -198,10 +214,10 @@ def test_a_cursor_that_was_edited_or_belongs_elsewhere_is_refused(client: Client
         for n in range(3):
             imported(one, external_id=f"u{n}", tags=["t"])
     cursor = a_cursor(client)
-    last = "A" if cursor[-1] != "A" else "B"
+    first, last = ("A" if character != "A" else "B" for character in (cursor[0], cursor[-1]))
     refused = [
         cursor[:-1] + last,
-        "A" + cursor[1:],
+        first + cursor[1:],
         cursor[:-4],
         cursor + "AAAA",
         a_cursor(other_client),

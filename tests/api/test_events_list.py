@@ -105,11 +105,33 @@ def test_a_sparse_filter_answers_short_after_its_bound_and_the_walk_finds_all(
     assert pages > 2
 
 
+def test_a_rare_event_on_many_days_costs_a_bounded_number_of_queries(client: Client, tenant: Tenant) -> None:
+    for day in range(30):
+        track(tenant, "common", f"2026-01-{day + 1:02d}T00:00:00Z")
+    pipeline.run_bus()
+    with pytest.MonkeyPatch.context() as patch, pipeline.counted() as calls:
+        patch.setattr(listing, "EXAMINED_MAX", 50)
+        page = client.get("/v1/analytics/events", query={"event": "rare"}).json
+    assert page["has_more"]
+    assert calls.count("Query") <= 12
+
+
+def test_a_cursor_of_another_list_of_the_same_events_is_refused(client: Client, tenant: Tenant) -> None:
+    for n in range(3):
+        track(tenant, f"e{n}", f"2026-01-0{n + 1}T00:00:00Z")
+    contact_id = client.get("/v1/contacts").json["data"][0]["id"]
+    cursor = client.get(f"/v1/contacts/{contact_id}/events", query={"limit": 1}).json["next_cursor"]
+    answer = client.get("/v1/analytics/events", query={"contact_id": contact_id, "limit": 1, "cursor": cursor})
+    assert (answer.status, answer.fields) == (400, ["cursor"])
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
         ({"from": "yesterday"}, "from"),
         ({"to": "2026-02-30"}, "to"),
+        ({"to": "9999-12-31T23:59:59-23:00"}, "to"),
+        ({"from": "0001-01-01T00:00:00+23:00"}, "from"),
         ({"contact_id": "x" * 65}, "contact_id"),
         ({"since": "2026"}, "since"),
     ],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.core import strict_json
 from chalicelib.features.activity import service as activity
 from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.contacts import service as contacts
@@ -35,7 +36,7 @@ def by_user(tenant: Tenant, user: str) -> Person:
 
 
 def timeline(tenant: Tenant, contact_id: str) -> list[int]:
-    rows, _ = activity.listing(tenant, activity.Filter(contact_id=contact_id), 100, None)
+    rows, _ = activity.listing(tenant, "test", activity.Filter(contact_id=contact_id), 100, None)
     return [row.properties["n"] for row in rows]
 
 
@@ -203,7 +204,7 @@ def test_the_second_claimant_of_an_address_keeps_its_trait_and_gets_no_email(ten
     second = by_user(tenant, "second")
     assert second.email is None
     assert second.traits["email"] == " Same@X.io "
-    rows, _ = activity.listing(tenant, activity.Filter(contact_id=second.id), 10, None)
+    rows, _ = activity.listing(tenant, "test", activity.Filter(contact_id=second.id), 10, None)
     assert [row.name for row in rows] == ["$identity_conflict", "$identify"]
 
 
@@ -212,6 +213,31 @@ def test_an_address_given_up_is_free_for_another(tenant: Tenant) -> None:
         pipeline.record(tenant, [accepted({"userId": user, "traits": {"email": email}}, "identify", NOW + n)])
     assert by_user(tenant, "a").email == "y@x.io"
     assert by_user(tenant, "b").email == "x@x.io"
+
+
+def test_an_address_whose_holder_is_gone_is_claimed_when_it_is_said_again(tenant: Tenant) -> None:
+    for n, user in enumerate("ab"):
+        pipeline.record(tenant, [accepted({"userId": user, "traits": {"email": "x@x.io"}}, "identify", NOW + n)])
+    contacts.delete(tenant, by_user(tenant, "a").id, NOW + 2)
+    pipeline.record(tenant, [accepted({"userId": "b", "traits": {"email": "x@x.io"}}, "identify", NOW + 3)])
+    assert by_user(tenant, "b").email == "x@x.io"
+
+
+def test_people_who_exchange_their_addresses_in_one_message_do_not_wait_for_each_other(tenant: Tenant) -> None:
+    def says(user: str, email: str | None, n: int) -> Accepted:
+        return accepted({"userId": user, "traits": {"email": email}}, "identify", NOW + n)
+
+    pipeline.record(tenant, [says("a", "x@x.io", 0), says("b", "y@x.io", 1)])
+    exchange = [says("a", None, 2), says("b", "x@x.io", 3), says("a", "y@x.io", 4)]
+    pipeline.work([one_message(tenant, exchange)], tries=1)
+    assert (by_user(tenant, "a").email, by_user(tenant, "b").email) == ("y@x.io", "x@x.io")
+
+
+def one_message(tenant: Tenant, events: list[Accepted]) -> dict[str, Any]:
+    """A queue record of events whose identities happen to share a lane."""
+    first = pipeline.messages(tenant, events[:1])[0]
+    body = {"v": 1, "project": tenant.project_id, "events": [event.to_wire() for event in events]}
+    return first | {"body": strict_json.dumps(body)}
 
 
 def test_an_event_for_a_deleted_contact_makes_a_new_one(tenant: Tenant) -> None:
@@ -230,9 +256,9 @@ def test_traits_that_do_not_fit_are_told_on_the_timeline(tenant: Tenant) -> None
         [dict(list(traits.items())[:3]), dict(list(traits.items())[3:6]), dict(list(traits.items())[6:])]
     ):
         pipeline.record(tenant, [accepted({"userId": "u", "traits": some}, "identify", NOW + n)])
-    rows, _ = activity.listing(tenant, activity.Filter(name="$traits_overflow"), 10, None)
+    rows, _ = activity.listing(tenant, "test", activity.Filter(name="$traits_overflow"), 10, None)
     pipeline.run_bus()
-    rows, _ = activity.listing(tenant, activity.Filter(name="$traits_overflow"), 10, None)
+    rows, _ = activity.listing(tenant, "test", activity.Filter(name="$traits_overflow"), 10, None)
     assert [row.properties for row in rows] == [{"dropped": ["k7"]}]
 
 
@@ -252,3 +278,35 @@ def test_a_lane_stops_behind_its_failed_message_and_others_go_on(tenant: Tenant)
     failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
     assert failed == [first["messageId"], second["messageId"]]
     assert [row["event"] for row in pipeline.rows(tenant, "EVT#")] == ["c"]
+
+
+def test_a_lane_goes_on_without_a_message_that_keeps_failing(tenant: Tenant) -> None:
+    bad, good = (pipeline.messages(tenant, [accepted({"userId": "u", "event": e}, "track", NOW)])[0] for e in "ab")
+    bad["body"] = "{"
+    for received in ("1", "2", "3"):
+        for message in (bad, good):
+            message["attributes"]["ApproximateReceiveCount"] = received
+        assert pipeline.rows(tenant, "EVT#") == []
+        answer = ingest.handle({"Records": [bad, good]}, pipeline.Context())
+    assert answer == {"batchItemFailures": [{"itemIdentifier": bad["messageId"]}]}
+    assert [row["event"] for row in pipeline.rows(tenant, "EVT#")] == ["b"]
+
+
+class Ending(pipeline.Context):
+    """An invocation with time for so many more looks at the clock."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.looks -= 1
+        return 60_000 if self.looks >= 0 else 1_000
+
+
+def test_a_worker_whose_time_ends_keeps_what_it_wrote_and_reports_the_rest(tenant: Tenant) -> None:
+    message = one_message(tenant, [tracked(n) for n in range(CONTACTS)])
+    answer = ingest.handle({"Records": [message]}, Ending(looks=2))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": message["messageId"]}]}
+    assert len(pipeline.rows(tenant, "EVT#")) == 2
+    pipeline.work([message], tries=1)
+    assert len(pipeline.rows(tenant, "EVT#")) == CONTACTS

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,7 +121,7 @@ def test_a_value_that_does_not_fit_overflows_and_a_smaller_one_after_it_is_kept(
     _, overflow = fold.merge_traits(person, traits, Stamp(1, True, "", "1"))
     assert overflow == ["big"]
     assert person.traits["small"] == 1
-    assert sum(len(k) + len(str(v)) for k, v in person.traits.items()) <= MAX_TRAIT_BYTES
+    assert len(strict_json.dumps(person.traits)) <= MAX_TRAIT_BYTES + 100
 
 
 def test_a_removed_trait_is_not_brought_back_by_an_older_value() -> None:
@@ -137,17 +138,37 @@ def test_memory_of_removed_traits_is_bounded() -> None:
     assert len(person.stamps) == 2 * MAX_TRAIT_KEYS
 
 
-def test_whatever_is_said_of_a_contact_its_row_stays_below_what_the_table_takes() -> None:
+@pytest.mark.parametrize("filling", ["é" * 125, '"' * 250, "m" * 250])
+def test_whatever_is_said_of_a_contact_its_row_stays_below_what_the_table_takes(filling: str) -> None:
     person = contact()
     for n in range(1500):
-        key, message_id = f"{n:05d}" + "é" * 125, f"{n:05d}" + "m" * 251
+        key, message_id = f"{n:05d}{filling}", f"{n:05d}" + '"' * 251
         fold.merge_traits(person, {key: "x" * 100 if n % 3 else None}, Stamp(n, False, message_id, f"{n:026d}"))
-        fold.touch(person, {"source": "s" * 10_000}, Stamp(n, False, message_id, f"{n:026d}"))
-        fold.join_group(person, f"{n:05d}" + "g" * 251, n)
-    api = {f"{n:05d}" + "é" * 125: "y" for n in range(400)}
-    fold.settle_traits(person, api, Stamp(2000, True, "", "2" * 26))
+        fold.touch(person, {"source": '"' * 10_000}, Stamp(n, False, message_id, f"{n:026d}"))
+        fold.join_group(person, f"{n:05d}{filling}", n)
+    assert written(person) < 350_000
+    fold.settle_traits(person, {f"{n:05d}{filling}": None for n in range(500)}, Stamp(2000, True, "", "2" * 26))
+    assert written(person) < 350_000
+
+
+def test_one_call_of_the_api_that_removes_500_long_names_fits() -> None:
+    person = contact()
+    fold.settle_traits(person, {f"{n:04d}" + '"' * 252: None for n in range(500)}, Stamp(1, True, "", "1" * 26))
+    assert written(person) < 350_000
+
+
+def written(person: Contact) -> int:
+    """Bytes of all that grows in a contact's row."""
     parts = [person.traits, pack_stamps(person.stamps), person.floors, [asdict(group) for group in person.groups]]
-    assert sum(len(strict_json.dumps(part).encode()) for part in parts) < 390_000
+    return sum(len(strict_json.dumps(part).encode()) for part in parts)
+
+
+def test_what_a_call_removes_makes_room_for_what_it_sets() -> None:
+    person = contact()
+    fold.merge_traits(person, {f"k{n}": n for n in range(MAX_TRAIT_KEYS)}, Stamp(1, True, "", "1"))
+    _, overflow = fold.merge_traits(person, {"new": 1, "k0": None}, Stamp(2, True, "", "2"))
+    assert overflow == []
+    assert person.traits["new"] == 1
 
 
 def test_true_and_one_are_different_values() -> None:

@@ -38,9 +38,10 @@ class Fleet:
 
     def _take(self, bucket: Bucket, wanted: int, now: int) -> bool:
         self.questions += 1
-        paid = max(self.tat, now) + wanted * bucket.interval
+        begins = self.tat if self.tat >= now - bucket.slack else now
+        paid = begins + wanted * bucket.interval
         if paid > now + bucket.burst:
-            bucket.refused(self.tat)
+            bucket.refused(self.tat, now)
             return False
         self.tat = paid
         bucket.granted(wanted, paid, now)
@@ -129,9 +130,20 @@ def test_an_instance_that_found_the_bucket_empty_asks_no_more_until_it_has_a_tok
     assert fleet.call(0, 5_100)
 
 
+def test_who_is_refused_again_and_again_asks_later_each_time() -> None:
+    bucket = Bucket(1_000, leased=False)
+    waits = []
+    for _ in range(7):
+        bucket.ask(1_000)
+        bucket.refused(1_000 + bucket.burst, 1_000)
+        waits.append(bucket.refused_until - 1_000)
+        bucket.refused_until = 0
+    assert waits == [25, 50, 100, 200, 400, 400, 400]
+
+
 def warm(spent: int) -> Bucket:
     """An instance that spent so many tokens in the slot before."""
-    return Bucket(100, leased=True, slot=9, spent=spent)
+    return Bucket(100, leased=True, slot=1_000 // LEASE - 1, spent=spent)
 
 
 def test_unspent_tokens_end_with_their_lease() -> None:
@@ -148,7 +160,9 @@ def test_threads_do_not_take_the_same_lease_twice() -> None:
     assert [bucket.ask(1_000) for _ in range(3)] == [5, 1, 1]
 
 
-@pytest.mark.parametrize(("spent", "now", "wanted"), [(40, 1_000, 5), (6, 1_000, 3), (0, 1_000, 1), (40, 1_100, 1)])
+@pytest.mark.parametrize(
+    ("spent", "now", "wanted"), [(40, 1_000, 5), (6, 1_000, 3), (0, 1_000, 1), (40, 1_000 + LEASE, 1)]
+)
 def test_a_lease_is_half_of_what_was_spent_lately_and_bounded(spent: int, now: int, wanted: int) -> None:
     bucket = warm(spent)
     bucket.enter(now)

@@ -4,22 +4,17 @@ Fields are read by their names in snake_case or by those of the Segment spec; wh
 Unknown fields are passed over. Nothing here reads a clock, a table or a network.
 """
 
-import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from chalicelib.core import clock, events, ids, strict_json
+from chalicelib.core.bounds import MAX_NAME_BYTES, MAX_NESTING, MAX_VALUE_BYTES, has_control
 from chalicelib.core.errors import Detail, ValidationFailed, detail
 
-MAX_NAME_BYTES = 256
-"""UTF-8 bytes of an event's name and of every id."""
 MAX_EVENT_BYTES = 32 * 1024
-MAX_VALUE_BYTES = 10 * 1024
 MAX_PROPERTIES = 256
-MAX_DEPTH = 8
-"""Levels of objects and lists in properties, traits and context, each of the three being the first."""
 MAX_BATCH_ITEMS = 500
 
 RESERVED_TRACKED = frozenset({events.PAGE_VIEW, events.SCREEN_VIEW})
@@ -217,7 +212,7 @@ class _Reader:
             self.refuse(name, "string_type", f"`{name}` is text.")
         elif len(value.encode()) > MAX_NAME_BYTES:
             self.refuse(name, "too_long", f"`{name}` has at most {MAX_NAME_BYTES} bytes of UTF-8.")
-        elif any(unicodedata.category(char) == "Cc" for char in value):
+        elif has_control(value):
             self.refuse(name, "control_character", f"`{name}` has a control character.")
         else:
             return value
@@ -304,10 +299,10 @@ def _refuse_oversize(reader: _Reader, whole: Mapping[str, Any], parts: Mapping[s
         for name, key, value in _entries(parts):
             if len(strict_json.dumps(value).encode()) > MAX_VALUE_BYTES:
                 reader.refuse(f"{name}.{key[:_MAX_NAMED]}", "too_large", "A value has at most 10 KB.")
-    if text.count("{") + text.count("[") > MAX_DEPTH:
+    if text.count("{") + text.count("[") > MAX_NESTING:
         for name, key, value in _entries(parts):
-            if strict_json.depth(value) >= MAX_DEPTH:
-                reader.refuse(f"{name}.{key[:_MAX_NAMED]}", "too_deep", f"`{name}` nests at most {MAX_DEPTH} levels.")
+            if strict_json.depth(value) >= MAX_NESTING:
+                reader.refuse(f"{name}.{key[:_MAX_NAMED]}", "too_deep", f"`{name}` nests at most {MAX_NESTING} levels.")
 
 
 def _entries(parts: Mapping[str, dict[str, Any]]) -> Iterator[tuple[str, str, Any]]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, RootModel
 
+from chalicelib.core.bounds import MAX_NAME_BYTES, MAX_NESTING, MAX_VALUE_BYTES
 from chalicelib.core.clock import iso
 from chalicelib.core.schema import Answer, Query
 from chalicelib.features.activity import intake
@@ -40,10 +41,10 @@ def shown(event: Event) -> EventAnswer:
     )
 
 
-_ID = {"type": ["string", "integer", "null"], "maxLength": intake.MAX_NAME_BYTES}
+_ID = {"type": ["string", "integer", "null"], "maxLength": MAX_NAME_BYTES}
 _MOMENT = {"type": ["string", "null"], "examples": ["2026-02-23T10:00:00Z"]}
-_TEXT = {"type": ["string", "null"], "maxLength": intake.MAX_NAME_BYTES}
-_PARTS = f"at most {intake.MAX_VALUE_BYTES // 1024} KB a value and {intake.MAX_DEPTH} levels"
+_TEXT = {"type": ["string", "null"], "maxLength": MAX_NAME_BYTES}
+_PARTS = f"at most {MAX_VALUE_BYTES // 1024} KB a value and {MAX_NESTING} levels"
 
 _FIELDS: dict[str, dict[str, Any]] = {
     "user_id": _ID | {"description": "Your id of the user; it becomes the contact's `external_id`."},

@@ -9,7 +9,7 @@ from chalicelib.features.activity.model import Event
 from chalicelib.platform import cursor
 from chalicelib.platform.keys import Key, Tenant, moment_sk
 from chalicelib.platform.listing import FIRST, LAST, Listed, Range, fill
-from chalicelib.platform.table import Item, Put
+from chalicelib.platform.table import Item
 
 event_op = store.event_op
 message_key = store.message_key
@@ -37,8 +37,10 @@ def recent(tenant: Tenant, contact_id: str, count: int) -> list[Event]:
     return fill(sources, count, lambda found: store.hydrate_of(contact_id, found)).rows
 
 
-def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tuple[list[Event], str | None]:
-    """A page of the project's events, newest first, and the cursor of the next one.
+def listing(
+    tenant: Tenant, endpoint: str, only: Filter, limit: int, after: str | None
+) -> tuple[list[Event], str | None]:
+    """A page of the project's events, newest first, and the cursor of the next one, bound to `endpoint`.
 
     Raises BadRequest where `after` is not a cursor of this list.
     """
@@ -48,13 +50,13 @@ def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tupl
         high=LAST if only.until is None else moment_sk(max(0, only.until), ""),
     )
     if after is not None:
-        span = Range(span.low, cursor.decode(after, tenant, "events", filters))
+        span = Range(span.low, cursor.decode(after, tenant, endpoint, filters))
     if only.contact_id is None:
         sources = store.stream(tenant, span, limit, only.name)
     else:
         sources = store.timeline(tenant, only.contact_id, span, limit, only.name)
     page: Listed[Event] = fill(sources, limit, lambda found: store.hydrate(tenant, found))
-    following = cursor.encode(tenant, "events", filters, page.position) if page.position else None
+    following = cursor.encode(tenant, endpoint, filters, page.position) if page.position else None
     return page.rows, following
 
 
@@ -70,7 +72,6 @@ def mark_days(tenant: Tenant, events: Iterable[tuple[int, str]]) -> None:
 __all__ = [
     "Event",
     "Filter",
-    "Put",
     "event_op",
     "is_seen",
     "listing",

@@ -6,7 +6,7 @@ from typing import Any
 from chalicelib.core import clock, strict_json
 from chalicelib.features.activity.model import Event
 from chalicelib.platform import table
-from chalicelib.platform.keys import EVENT_SHARDS, Key, Tenant, contact_of, shard_of
+from chalicelib.platform.keys import EVENT_SHARDS, Key, Tenant, contact_of, moment_sk, shard_of
 from chalicelib.platform.listing import Entry, Merge, Range
 from chalicelib.platform.table import Condition, Item, Put, Update, attr
 
@@ -81,7 +81,8 @@ def stream(tenant: Tenant, span: Range, limit: int, name: str | None = None) -> 
     where, chunk = _named(tenant, name, limit)
     for item in _days(tenant, span):
         partitions = tenant.stream_partitions(item["SK"])
-        yield Merge([partitions[shard] for shard in sorted(item["shards"])], "stream", span, chunk, where)
+        of_day = Range(max(span.low, moment_sk(clock.parse_instant(item["SK"]), "")), span.high)
+        yield Merge([partitions[shard] for shard in sorted(item["shards"])], "stream", of_day, chunk, where)
 
 
 def hydrate(tenant: Tenant, found: Sequence[Entry]) -> list[Event | None]:

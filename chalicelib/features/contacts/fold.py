@@ -1,4 +1,5 @@
-"""How what is said of a contact becomes its state. Pure, and the same whatever order things are said in.
+"""How what is said of a contact becomes its state. Pure, and the same whatever order things are said in, but for what
+does not fit: there the earlier said stays.
 
 Every function changes the contact that it is given and tells what changed.
 """
@@ -18,10 +19,13 @@ from chalicelib.features.contacts.model import (
 )
 
 _MAX_STAMPS = 2 * MAX_TRAIT_KEYS
-_MAX_STAMP_BYTES = 160 * 1024
-"""With the traits, what else a contact holds, and the bounds of names, this keeps a contact's row below 400 KB."""
+_MAX_MEMORY_BYTES = 160 * 1024
+"""Bytes of JSON of stamps and floors. With 64 KB of traits and the bounds of touches, groups, tags and identities a
+contact's row stays below 330 KB; the table takes 400.
+"""
 
 _STAMP_OVERHEAD = 64
+_FLOOR_OVERHEAD = 40
 _TOUCH_FIELDS = ("id", "name", "source", "medium", "term", "content")
 _MAX_TOUCH_CHARACTERS = 500
 _TOUCHES = frozenset({FIRST_TOUCH, LAST_TOUCH})
@@ -35,7 +39,8 @@ def merge_traits(contact: Contact, traits: Mapping[str, Any], stamp: Stamp) -> t
     changed: set[str] = set()
     overflow: list[str] = []
     room = _Room(contact)
-    for key, value in traits.items():
+    # Removals first: what they free may be used by the same call.
+    for key, value in sorted(traits.items(), key=lambda item: item[1] is not None):
         if stamp.receipt < contact.floors.get(key, ""):
             continue
         current = contact.stamps.get(key)
@@ -44,6 +49,8 @@ def merge_traits(contact: Contact, traits: Mapping[str, Any], stamp: Stamp) -> t
         if value is not None and not room.take(key, value, stamp):
             overflow.append(key)
             continue
+        if value is None:
+            room.free(key)
         if _assign(contact, key, value, stamp):
             changed.add(key)
     _forget_oldest_removals(contact)
@@ -97,32 +104,47 @@ def see(contact: Contact, moment: int) -> None:
 
 
 class _Room:
-    """How much a contact's traits, and the stamps that they need, may still grow."""
+    """How much a contact's traits, and the memory that they need, may still grow."""
 
     def __init__(self, contact: Contact) -> None:
+        self._floors = contact.floors
         self._sizes = {k: _size(k, v) for k, v in contact.traits.items() if k not in _TOUCHES}
         self._bytes = sum(self._sizes.values())
-        self._stamps = {k: _stamp_size(k, contact.stamps[k]) for k in contact.traits if k in contact.stamps}
-        self._stamp_bytes = sum(self._stamps.values())
+        self._memory = {k: self._needed(k, contact.stamps[k]) for k in contact.traits if k in contact.stamps}
+        self._memory_bytes = sum(self._memory.values())
 
     def take(self, key: str, value: Any, stamp: Stamp) -> bool:
         """Reserve the room for one trait; False where there is none."""
         size = self._bytes - self._sizes.get(key, 0) + _size(key, value)
-        stamps = self._stamp_bytes - self._stamps.get(key, 0) + _stamp_size(key, stamp)
+        memory = self._memory_bytes - self._memory.get(key, 0) + self._needed(key, stamp)
         is_one_too_many = key not in self._sizes and len(self._sizes) >= MAX_TRAIT_KEYS
-        if is_one_too_many or size > MAX_TRAIT_BYTES or stamps > _MAX_STAMP_BYTES:
+        if is_one_too_many or size > MAX_TRAIT_BYTES or memory > _MAX_MEMORY_BYTES:
             return False
         self._sizes[key], self._bytes = _size(key, value), size
-        self._stamps[key], self._stamp_bytes = _stamp_size(key, stamp), stamps
+        self._memory[key], self._memory_bytes = self._needed(key, stamp), memory
         return True
+
+    def free(self, key: str) -> None:
+        """A trait is removed; what is remembered of it may be forgotten for another."""
+        self._bytes -= self._sizes.pop(key, 0)
+        self._memory_bytes -= self._memory.pop(key, 0)
+
+    def _needed(self, key: str, stamp: Stamp) -> int:
+        return _memory_of(key, stamp, has_floor=key in self._floors)
 
 
 def _size(key: str, value: Any) -> int:
-    return len(key.encode()) + len(strict_json.dumps(value).encode())
+    return _written(key) + _written(value)
 
 
-def _stamp_size(key: str, stamp: Stamp) -> int:
-    return len(key.encode()) + len(stamp.message_id.encode()) + _STAMP_OVERHEAD
+def _memory_of(key: str, stamp: Stamp, *, has_floor: bool) -> int:
+    name = _written(key)
+    return name + _written(stamp.message_id) + _STAMP_OVERHEAD + (name + _FLOOR_OVERHEAD if has_floor else 0)
+
+
+def _written(value: Any) -> int:
+    """Bytes as the table holds them: JSON, in which some characters take several."""
+    return len(strict_json.dumps(value).encode())
 
 
 def _assign(contact: Contact, key: str, value: Any, stamp: Stamp) -> bool:
@@ -139,10 +161,11 @@ def _assign(contact: Contact, key: str, value: Any, stamp: Stamp) -> bool:
 def _forget_oldest_removals(contact: Contact) -> None:
     """A removed key is remembered so that a late, older value does not bring it back; not without bound."""
     removed = sorted((key for key in contact.stamps if key not in contact.traits), key=lambda key: contact.stamps[key])
-    count, size = len(contact.stamps), sum(_stamp_size(key, stamp) for key, stamp in contact.stamps.items())
+    sizes = {k: _memory_of(k, stamp, has_floor=k in contact.floors) for k, stamp in contact.stamps.items()}
+    count, size = len(sizes), sum(sizes.values())
     for key in removed:
-        if count <= _MAX_STAMPS and size <= _MAX_STAMP_BYTES:
+        if count <= _MAX_STAMPS and size <= _MAX_MEMORY_BYTES:
             return
-        count, size = count - 1, size - _stamp_size(key, contact.stamps[key])
+        count, size = count - 1, size - sizes[key]
         del contact.stamps[key]
         contact.floors.pop(key, None)

@@ -7,6 +7,9 @@ from typing import Any, Literal
 import idna
 
 MAX_TRAIT_BYTES = 64 * 1024
+MAX_CONTACT_BYTES = MAX_TRAIT_BYTES + 12 * 1024
+"""Bytes of JSON of a contact in a list: its traits, and the rest, touches not included."""
+
 MAX_TRAIT_KEYS = 500
 MAX_TAGS = 40
 MAX_TAG_BYTES = 128

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, StringConstraints
 
 from chalicelib.core import strict_json
+from chalicelib.core.bounds import MAX_NAME_BYTES, MAX_NESTING, MAX_VALUE_BYTES, has_control
 from chalicelib.core.clock import iso
 from chalicelib.core.schema import Answer, Body
 from chalicelib.features.contacts.model import (
@@ -16,14 +17,10 @@ from chalicelib.features.contacts.model import (
     normal_email,
 )
 
-MAX_NAME_BYTES = 256
-MAX_VALUE_BYTES = 10 * 1024
-MAX_NESTING = 8
-
 
 def _trait_name(name: str) -> str:
-    if not name.strip() or len(name.encode()) > MAX_NAME_BYTES or "\0" in name:
-        raise ValueError(f"a trait's name has 1 to {MAX_NAME_BYTES} bytes and no NUL")
+    if not name.strip() or len(name.encode()) > MAX_NAME_BYTES or has_control(name):
+        raise ValueError(f"a trait's name has 1 to {MAX_NAME_BYTES} bytes and no control character")
     if name.startswith("$"):
         raise ValueError("trait names that begin with $ are reserved")
     return name
@@ -38,8 +35,8 @@ def _trait_value(value: Any) -> Any:
 
 
 def _tag(tag: str) -> str:
-    if not tag.strip() or len(tag.encode()) > MAX_TAG_BYTES or "\0" in tag:
-        raise ValueError(f"a tag has 1 to {MAX_TAG_BYTES} bytes and no NUL")
+    if not tag.strip() or len(tag.encode()) > MAX_TAG_BYTES or has_control(tag):
+        raise ValueError(f"a tag has 1 to {MAX_TAG_BYTES} bytes and no control character")
     return tag
 
 
@@ -51,8 +48,8 @@ def _email(text: str) -> str:
 
 
 def _external_id(text: str) -> str:
-    if not text.strip() or len(text.encode()) > MAX_NAME_BYTES or "\0" in text:
-        raise ValueError(f"an external id has 1 to {MAX_NAME_BYTES} bytes and no NUL")
+    if not text.strip() or len(text.encode()) > MAX_NAME_BYTES or has_control(text):
+        raise ValueError(f"an external id has 1 to {MAX_NAME_BYTES} bytes and no control character")
     return text
 
 

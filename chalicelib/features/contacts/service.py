@@ -5,10 +5,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from chalicelib.core import clock, events, ids
+from chalicelib.core import clock, events, ids, strict_json
 from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFailed, detail
 from chalicelib.features.contacts import fold, store
-from chalicelib.features.contacts.model import MAX_TAGS, Contact, Person, Stamp, normal_email, normal_tags
+from chalicelib.features.contacts.model import (
+    MAX_CONTACT_BYTES,
+    MAX_TAGS,
+    MAX_TRAIT_BYTES,
+    Contact,
+    Person,
+    Stamp,
+    normal_email,
+    normal_tags,
+)
 from chalicelib.features.contacts.rules import Directory, Identity, Names
 from chalicelib.platform import cursor, outbox, table
 from chalicelib.platform.idempotency import Receipt
@@ -47,6 +56,9 @@ T = TypeVar("T")
 _ATTEMPTS = 10
 _LONGEST_PAUSE = 0.1
 _COUNTED_AT_ONCE = 90
+_BESIDE_TRAITS = 2 * (MAX_CONTACT_BYTES - MAX_TRAIT_BYTES)
+_ANSWER_BYTES = 5_000_000
+"""Lambda answers at most 6 MB, escapes included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +111,7 @@ def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tupl
         found: list[Person] = [contact for contact in _exact(tenant, only) if _matches(contact, only, span)]
         return found, None
     sources = store.entries(tenant, only.tag, span, limit)
-    page: Listed[Person] = fill(sources, limit, lambda entries: store.hydrate(tenant, entries))
+    page: Listed[Person] = _within_answer(fill(sources, limit, lambda entries: store.hydrate(tenant, entries)))
     following = cursor.encode(tenant, "contacts", filters, page.position) if page.position else None
     return page.rows, following
 
@@ -239,6 +251,20 @@ def _tags(contact: Contact, change: Change) -> list[str]:
             details=[detail("add_tags", "too_many", f"A contact has at most {MAX_TAGS} tags.")],
         )
     return tags
+
+
+def _within_answer(page: Listed[Person]) -> Listed[Person]:
+    """The page, cut where its answer would pass what a function may answer."""
+    if 2 * len(page.rows) * MAX_CONTACT_BYTES <= _ANSWER_BYTES:
+        return page
+    size = 0
+    for n, person in enumerate(page.rows):
+        # The answer travels as a JSON string, in which quotes are escaped once more.
+        size += len(strict_json.dumps(strict_json.dumps(person.traits)).encode()) + _BESIDE_TRAITS
+        if size > _ANSWER_BYTES:
+            last = page.rows[n - 1]
+            return Listed(page.rows[:n], moment_sk(last.created_at, last.id))
+    return page
 
 
 def _span(only: Filter, position: str) -> Range:

@@ -1,0 +1,17 @@
+"""Bounds that both doors, ingest and management, hold callers to."""
+
+import unicodedata
+
+MAX_NAME_BYTES = 256
+"""UTF-8 bytes of an event's name, of a trait's, and of every id."""
+
+MAX_VALUE_BYTES = 10 * 1024
+"""Bytes of JSON of one trait or property."""
+
+MAX_NESTING = 8
+"""Levels of objects and lists in traits, properties and context, each of the three being the first."""
+
+
+def has_control(text: str) -> bool:
+    """True where a control character stands in `text`: those belong into no name."""
+    return any(unicodedata.category(character) == "Cc" for character in text)

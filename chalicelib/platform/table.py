@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 __all__ = [
-    "Check",
     "Condition",
     "ConditionFailed",
     "Delete",
@@ -89,15 +88,7 @@ class Delete:
     condition: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Hold a transaction to a condition on an item that it does not write."""
-
-    key: Key
-    condition: Condition
-
-
-Op = Put | Update | Delete | Check
+Op = Put | Update | Delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +202,7 @@ def _query(
     return _call("query", **arguments, **_expression_parts(names, values))
 
 
-def write(op: Put | Update | Delete) -> None:
+def write(op: Op) -> None:
     """Write one item. Raises ConditionFailed with the item as it stands."""
     names = {Put: "put_item", Update: "update_item", Delete: "delete_item"}
     _single(names[type(op)], op)
@@ -255,7 +246,7 @@ def _key(key: Key) -> dict[str, Any]:
     return {"PK": {"S": key.pk}, "SK": {"S": key.sk}}
 
 
-def _single(operation: str, op: Put | Update | Delete, **extra: Any) -> Any:
+def _single(operation: str, op: Op, **extra: Any) -> Any:
     arguments = _rendered(op) | extra
     for attempt in range(_ATTEMPTS):
         try:
@@ -268,7 +259,7 @@ def _single(operation: str, op: Put | Update | Delete, **extra: Any) -> Any:
 
 
 def _rendered_op(op: Op) -> dict[str, Any]:
-    kinds = {Put: "Put", Update: "Update", Delete: "Delete", Check: "ConditionCheck"}
+    kinds = {Put: "Put", Update: "Update", Delete: "Delete"}
     return {kinds[type(op)]: _rendered(op)}
 
 

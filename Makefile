@@ -28,7 +28,8 @@ run: $(LOCAL) ## Start the local stack and stay in front of it (PORT, GROWTHOS_H
 	@exec $(BIN)/python -m infra.local run
 
 test: $(DEV) ## Run all tests but the long ones
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not prove and not bench"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not prove and not bench and not alone"
+	$(BIN)/python -m pytest -n 0 -m alone
 
 prove: $(DEV) ## Run the long property, fault and load tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m prove

@@ -74,6 +74,7 @@ def most_within(calls: Sequence[dict[str, Any]], seconds: float) -> int:
     )
 
 
+@pytest.mark.alone
 def test_200_calls_at_once_from_4_processes_stay_within_the_limit(stack: Stack) -> None:
     key = free_key(stack)
     answers = call_from_processes(stack, key, [0.0] * 200)
@@ -87,6 +88,7 @@ def test_200_calls_at_once_from_4_processes_stay_within_the_limit(stack: Stack) 
     assert stack.request("GET", "/v1/settings", key=key).status == 200
 
 
+@pytest.mark.alone
 def test_a_steady_caller_at_90_percent_from_4_processes_is_never_refused(stack: Stack) -> None:
     for _ in range(3):
         answers = call_from_processes(stack, free_key(stack), [n / 9 for n in range(90)])

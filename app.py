@@ -47,6 +47,14 @@ def bus_retry(event: SQSEvent) -> dict[str, Any]:
     return worker.handle_retry(event.to_dict(), event.context)
 
 
+@app.on_sqs_message(queue_arn="jobs", batch_size=1, name="jobs")
+def jobs(event: SQSEvent) -> dict[str, Any]:
+    """Run one page of a job."""
+    from chalicelib.workers import jobs as worker
+
+    return worker.handle(event.to_dict(), event.context)
+
+
 @app.lambda_function(name="create_project")
 def create_project(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Make a project. Only IAM lets anyone call it."""

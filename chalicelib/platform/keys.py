@@ -15,6 +15,7 @@
 | counter | `P#<p>#COUNT#<name>` | `<shard>` | |
 | counter's marker | `P#<p>#C#<c>` | `COUNTED#<name>` | |
 | domain event | `P#<p>#OUT#<event id>` | `OUT` | |
+| work in flight of a test project | `P#<p>#PENDING` | `<kind>#<id>` | |
 | idempotent answer | `P#<p>#IDEM#<hash>` | `IDEM` | |
 """
 
@@ -161,6 +162,13 @@ class Tenant:
 
     def outbox(self, event_id: str) -> Key:
         return Key(f"{self._root}#OUT#{event_id}", "OUT")
+
+    def pending(self, kind: str, ident: str) -> Key:
+        """The mark of one piece of work in flight."""
+        return Key(self.pending_partition(), f"{kind}#{ident}")
+
+    def pending_partition(self) -> str:
+        return f"{self._root}#PENDING"
 
     def idempotent_answer(self, digest: str) -> Key:
         return Key(f"{self._root}#IDEM#{digest}", "IDEM")

@@ -44,12 +44,15 @@ def send_fifo(queue_url: str, messages: Sequence[Outgoing]) -> list[bool]:
     return outcome
 
 
-def send(queue_url: str, body: str) -> None:
-    """Queue one message on a standard queue. Raises Unavailable where it was not queued."""
+def send(queue_url: str, body: str, *, delay_s: int = 0) -> None:
+    """Queue one message on a standard queue, to be received after `delay_s` seconds, 0 to 900.
+
+    Raises Unavailable where it was not queued.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        sqs().send_message(QueueUrl=queue_url, MessageBody=body)
+        sqs().send_message(QueueUrl=queue_url, MessageBody=body, DelaySeconds=delay_s)
     except (BotoCoreError, ClientError) as error:
         raise Unavailable from error
 

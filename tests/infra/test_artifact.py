@@ -20,7 +20,7 @@ from infra import template
 from infra.artifact import Artifact, functions, problems
 
 TAG = sys.implementation.cache_tag
-EVENT_FUNCTIONS = {"Ingest", "Bus", "BusRetry"}
+EVENT_FUNCTIONS = {"Ingest", "Bus", "BusRetry", "Jobs"}
 
 
 def lint(document: dict[str, Any], folder: Path) -> str:

@@ -17,9 +17,14 @@ from chalicelib.platform import aws
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.marshal import from_item
-from chalicelib.workers import bus, ingest
+from chalicelib.workers import bus, ingest, jobs
+from tests.support import aws as support
 
 LANES = 64
+RECEIVES = 5
+MOST_PAGES = 2_000
+
+Handler = Callable[[Any, Any], dict[str, Any]]
 
 
 class Killed(BaseException):
@@ -110,6 +115,37 @@ def run_bus(records: Sequence[dict[str, Any]] | None = None, batch: int = 100) -
         answer = bus.handle({"Records": rest[:batch]}, Context())
         assert answer == {"batchItemFailures": []}
         rest = rest[batch:]
+
+
+def run_jobs() -> int:
+    """Run all pages in the jobs' queue, and those that they queue, without waiting; how many there were."""
+    count = 0
+    while pages := run_job_pages():
+        count += pages
+        assert count < MOST_PAGES, "the job does not end"
+    return count
+
+
+def run_job_pages() -> int:
+    """Run the pages that lie in the jobs' queue now; how many there were."""
+    return _deliver(settings().jobs_queue_url, jobs.handle)
+
+
+def _deliver(url: str, handle: Handler) -> int:
+    """Hand each message of a queue to its worker until it is done, as the mapping does; a death is a redelivery."""
+    messages = support.take(url)
+    for message in messages:
+        attributes = {"MessageGroupId": message.group, "ApproximateReceiveCount": "1"}
+        one = {"messageId": uuid.uuid4().hex, "body": message.body, "attributes": attributes}
+        for _ in range(RECEIVES):
+            try:
+                if handle({"Records": [one]}, Context()) == {"batchItemFailures": []}:
+                    break
+            except Killed:
+                continue
+        else:
+            raise AssertionError(f"given up: {message.body}")
+    return len(messages)
 
 
 def rows(tenant: Tenant, prefix: str) -> list[dict[str, Any]]:

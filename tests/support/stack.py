@@ -163,7 +163,7 @@ class Stack:
     def _queued(self) -> int:
         """Messages in the queues, those in flight included."""
         sqs, total = self._client("sqs"), 0
-        for name in ("IngestQueue", "BusQueue"):
+        for name in ("IngestQueue", "BusQueue", "JobsQueue"):
             url = self._shared["queues"][name]
             attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
             total += sum(int(value) for kind, value in attributes.items() if kind.startswith("ApproximateNumber"))

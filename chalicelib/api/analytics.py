@@ -16,8 +16,8 @@ from chalicelib.features.projects import service as projects
 
 router = Router("analytics")
 
-_LAST_DAY = date(9999, 12, 30)
-"""The last one whose next midnight has a date in every zone."""
+_FIRST_DAY, _LAST_DAY = date(1, 1, 2), date(9999, 12, 30)
+"""The days whose midnights have a date in every zone."""
 
 _DATE_LENGTH = len("2026-02-23")
 
@@ -72,7 +72,7 @@ def _bound(text: str | None, zone: ZoneInfo | None, *, days: int) -> int | None:
     if len(text) != _DATE_LENGTH or zone is None:
         return parse_instant(text)
     day = date.fromisoformat(text)
-    if day > _LAST_DAY:
-        return None if days else parse_instant(text)
+    if not _FIRST_DAY <= day <= _LAST_DAY:
+        return parse_instant(text) if day < _FIRST_DAY or not days else None
     midnight = datetime.combine(day + timedelta(days=days), datetime.min.time(), tzinfo=zone)
     return parse_instant(midnight.isoformat())

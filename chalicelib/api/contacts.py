@@ -82,7 +82,7 @@ def list_contacts(call: Call[ContactsQuery, None]) -> Page[ContactAnswer]:
 def put_contact(call: Call[None, ContactImport]) -> Reply:
     """Create a contact (201), or update the one with that external id, else that email (200)."""
     names, change = _import(call.body)
-    contact, is_new = contacts.put(call.tenant, names, change, call.now, call.receipt)
+    contact, is_new = contacts.put(call.tenant, names, change, _received(call), call.receipt)
     return Reply(shown(contact), status=201 if is_new else 200)
 
 
@@ -101,7 +101,7 @@ def get_contact(call: Call[None, None]) -> ContactProfile:
 def update_contact(call: Call[None, ContactPatch]) -> ContactAnswer:
     """Change a contact: traits are merged, tags replaced, added or removed."""
     change = _change(call.body, call.body.traits)
-    return shown(contacts.update(call.tenant, call.path["contact_id"], change, call.now))
+    return shown(contacts.update(call.tenant, call.path["contact_id"], change, _received(call)))
 
 
 @router.delete("/v1/contacts/{contact_id}", scope="contacts:write", answer=DeletedAnswer)
@@ -121,6 +121,10 @@ def list_contact_events(call: Call[PageQuery, None]) -> Page[EventAnswer]:
     return Page(data=data, has_more=following is not None, next_cursor=following)
 
 
+def _received(call: Call[Any, Any]) -> contacts.Received:
+    return contacts.Received(call.now, call.request.request_id)
+
+
 def _import(body: ContactImport) -> tuple[Names, contacts.Change]:
     traits: dict[str, Any] = body.traits if body.email is None else body.traits | {"email": body.email}
     email = contacts.normal_email(traits.get("email"))
@@ -131,4 +135,4 @@ def _import(body: ContactImport) -> tuple[Names, contacts.Change]:
 
 
 def _change(body: ContactPatch, traits: dict[str, Any]) -> contacts.Change:
-    return contacts.Change(traits, body.tags, body.add_tags, body.remove_tags, body.unsubscribed)
+    return contacts.Change(traits, body.tags, tuple(body.add_tags), tuple(body.remove_tags), body.unsubscribed)

@@ -135,4 +135,5 @@ def _partly(items: list[ItemOutcome], request_id: str) -> Reply:
 def _arrival(call: Call[None, Any], *, historical: bool) -> Arrival:
     # A secret key calls from a server: its address is not the user's.
     is_users_own = call.principal.key_type == "write" and not historical
-    return Arrival(call.now, call.request.source_ip if is_users_own else None, historical)
+    ip = call.request.source_ip if is_users_own else None
+    return Arrival(call.now, ip, historical, stands=call.principal.mode == "test")

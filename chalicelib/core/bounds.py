@@ -12,6 +12,17 @@ MAX_NESTING = 8
 """Levels of objects and lists in traits, properties and context, each of the three being the first."""
 
 
+def trait_name_fault(name: str) -> tuple[str, str] | None:
+    """Why no trait may be called so, as a reason and a message; None where one may."""
+    if name.startswith("$"):
+        return "reserved", "Trait names that begin with $ are reserved."
+    if not name.strip() or has_control(name):
+        return "invalid", "A trait's name is not blank and has no control character."
+    if len(name.encode()) > MAX_NAME_BYTES:
+        return "too_long", f"A trait's name has at most {MAX_NAME_BYTES} bytes."
+    return None
+
+
 def has_control(text: str) -> bool:
     """True where a control character stands in `text`: those belong into no name."""
     return any(unicodedata.category(character) == "Cc" for character in text)

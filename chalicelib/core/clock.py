@@ -1,9 +1,12 @@
 """Time: the only module that reads the system's clock. Moments are integers, milliseconds since the epoch, UTC."""
 
+import re
 import time
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DATE_LENGTH = len("2026-02-23")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -58,10 +61,13 @@ def parse_instant(text: str) -> int:
 
     Raises ValueError where the text is no such moment or lies outside of the years 1 to 9999.
     """
-    if len(text) == 10:
+    if len(text) <= _DATE_LENGTH:
+        if not _DATE.fullmatch(text):
+            raise ValueError("not a date")
         parsed = datetime.combine(date.fromisoformat(text), datetime.min.time(), tzinfo=UTC)
     else:
-        parsed = datetime.fromisoformat(text)
+        # RFC 3339 allows both letters in lower case.
+        parsed = datetime.fromisoformat(text.upper())
         if parsed.tzinfo is None:
             parsed = parsed.replace(tzinfo=UTC)
     moment = (parsed - _EPOCH) // _MILLISECOND

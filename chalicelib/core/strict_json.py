@@ -8,23 +8,38 @@ from typing import Any, NoReturn
 MAX_DEPTH = 64
 _MAX_INTEGER_DIGITS = 308
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 def loads(data: bytes) -> Any:
     """The value that UTF-8 JSON stands for. Raises ValueError with a message fit for the caller."""
+    value = _decode(data)
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and depth(value) > MAX_DEPTH:
+        raise ValueError(f"JSON nested deeper than {MAX_DEPTH}")
+    if _SURROGATE.search(data):
+        _refuse_lone_surrogates(value)
+    return value
+
+
+def loads_leniently(data: bytes) -> Any:
+    """As `loads`, for bodies whose parts are judged one by one: no bound on depth but the parser's own.
+
+    Half of a surrogate pair, which a client makes that cuts a text within an emoji, becomes U+FFFD, as it does in
+    every encoder of UTF-8.
+    """
+    value = _decode(data)
+    return _mended(value) if _SURROGATE.search(data) else value
+
+
+def _decode(data: bytes) -> Any:
     try:
-        value = _DECODER.decode(data.decode("utf-8"))
+        return _DECODER.decode(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError("the body is not UTF-8") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"malformed JSON at line {error.lineno}, column {error.colno}") from error
     except RecursionError as error:
-        raise ValueError(f"JSON nested deeper than {MAX_DEPTH}") from error
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
-        _refuse_deep(value)
-    if _SURROGATE.search(data):
-        _refuse_lone_surrogates(value)
-    return value
+        raise ValueError("JSON nested too deep") from error
 
 
 def stored(text: str) -> Any:
@@ -33,8 +48,11 @@ def stored(text: str) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """`value` as compact JSON text. Raises ValueError on NaN and Infinity."""
-    return _ENCODER.encode(value)
+    """`value` as compact JSON text. Raises ValueError on NaN and Infinity.
+
+    U+FFFE and U+FFFF stand as escapes: queues refuse messages that hold them.
+    """
+    return _ENCODER.encode(value).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
 
 
 def depth(value: Any) -> int:
@@ -50,11 +68,6 @@ def depth(value: Any) -> int:
 
 def _children(value: dict[str, Any] | list[Any]) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else value
-
-
-def _refuse_deep(value: Any) -> None:
-    if depth(value) > MAX_DEPTH:
-        raise ValueError(f"JSON nested deeper than {MAX_DEPTH}")
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -79,6 +92,15 @@ def _refuse_lone_surrogates(value: Any) -> None:
         dumps(value).encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError("a string has half of a surrogate pair") from error
+
+
+def _mended(value: Any) -> Any:
+    """`value` with U+FFFD for each half of a surrogate pair."""
+    try:
+        text = dumps(value)
+    except RecursionError as error:
+        raise ValueError("JSON nested too deep") from error
+    return json.loads(_LONE.sub("\ufffd", text))
 
 
 # Made once: json.loads and json.dumps make new ones in each call that has arguments.

@@ -196,7 +196,7 @@ def _from_body(request: Request, limit: int) -> str | None:
     """The key in a JSON body. A body too large to read is told as that: its key can't be known."""
     if request.method == "GET" or not request.open_body(limit):
         return None
-    return _write_key_of(request.json())
+    return _write_key_of(request.json(leniently=True))
 
 
 def _write_key_of(body: object) -> str | None:

@@ -104,7 +104,7 @@ def _call(
     is_management = endpoint.access == "management"
     query = validation.read_query(request, endpoint.query, tolerant=not is_management)
     if endpoint.access == "ingest" and endpoint.method == "POST":
-        auth.refuse_secret_in_body(request.json())
+        auth.refuse_secret_in_body(request.json(leniently=True))
     body = validation.read_body(request, endpoint.body, any_type=not is_management) if endpoint.body else None
     if not all(_IDENTIFIER.fullmatch(value) for value in path.values()):
         raise NotFound("There is nothing under this path.")

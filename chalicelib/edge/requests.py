@@ -51,11 +51,15 @@ class Request:
             raise PayloadTooLarge(f"The body is over {limit // 1024} KB.")
         return self._payload
 
-    def json(self) -> Any:
-        """The body as JSON; to be called after `open_body`. Raises BadRequest where it is malformed."""
+    def json(self, *, leniently: bool = False) -> Any:
+        """The body as JSON; to be called after `open_body`. Raises BadRequest where it is malformed.
+
+        `leniently` reads what ingest takes, whose events are judged one by one; the first reading decides.
+        """
         if self._json is _UNREAD:
             try:
-                self._json = strict_json.loads(self.payload)
+                load = strict_json.loads_leniently if leniently else strict_json.loads
+                self._json = load(self.payload)
             except ValueError as error:
                 raise BadRequest(_sentence(str(error))) from error
         return self._json

@@ -47,7 +47,7 @@ def run(tenant: Tenant, accepted: Sequence[Accepted], has_time: Callable[[], boo
         if attempt < _TOGETHER:
             remaining = _attempt(tenant, remaining, written, has_time)
         else:
-            remaining = [event for event in remaining if _attempt(tenant, [event], written, has_time)]
+            remaining = [event for event in remaining if not has_time() or _attempt(tenant, [event], written, has_time)]
         if not remaining:
             return
         if not has_time():
@@ -145,9 +145,9 @@ def _properties(event: Accepted) -> dict[str, Any]:
     if event.type == "identify":
         return event.traits
     if event.type == "group":
-        return {"group_id": event.group_id, "traits": event.traits}
+        return event.properties | {"group_id": event.group_id, "traits": event.traits}
     if event.type == "alias":
-        return {"previous_id": event.previous_id}
+        return event.properties | {"previous_id": event.previous_id}
     return event.properties
 
 

@@ -18,6 +18,9 @@ EXAMINED_MAX = 2_000
 _QUERY_COUNTS = 5
 """Rows that a Query counts as at the least: many empty ones take time as well as few full ones."""
 
+_ANSWER_BYTES = 5_000_000
+"""Lambda answers at most 6 MB, escapes included."""
+
 FIRST = "0"
 LAST = "~"
 """Bounds below and above every sort key that begins with a moment."""
@@ -138,6 +141,24 @@ def fill(sources: Iterator[Merge], limit: int, hydrate: Callable[[list[Entry]], 
             return _cut(rows, limit, source.end)
     take(len(pending))
     return _cut(rows, limit, None)
+
+
+def within_answer(page: Listed[T], size_of: Callable[[T], int], position_of: Callable[[T], str]) -> Listed[T]:
+    """The page, cut where its answer would pass what a function may answer; never empty for that reason.
+
+    `size_of` gives the bytes of a row in the answer, `position_of` the row's place in the list.
+    """
+    size = 0
+    for n, row in enumerate(page.rows):
+        size += size_of(row)
+        if size > _ANSWER_BYTES and n:
+            return Listed(page.rows[:n], position_of(page.rows[n - 1]))
+    return page
+
+
+def escaped_size(text: str) -> int:
+    """Bytes of JSON text in an answer, which travels as a JSON string: quotes and backslashes are escaped once more."""
+    return len(text.encode()) + text.count('"') + text.count("\\")
 
 
 def _cut(rows: list[tuple[str, T]], limit: int, position: str | None) -> Listed[T]:

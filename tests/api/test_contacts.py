@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core import clock
 from chalicelib.features.contacts import service
 from chalicelib.flows.create_project import CreatedProject
+from chalicelib.platform import listing
 from chalicelib.platform.keys import Tenant
 from tests.support import pipeline
 from tests.support.client import Client
@@ -183,6 +185,39 @@ def test_filters_by_moment_of_creation_exclude_both_ends(client: Client, project
     assert exact == []
 
 
+def test_a_change_counts_at_its_receipt_and_not_when_it_is_written(client: Client, project: CreatedProject) -> None:
+    """An event comes in after the call and is written before it, so that the call is tried again."""
+    contact_id = imported(client, external_id="u", traits={"plan": "first"})["id"]
+    tenant, raced = Tenant(project.project_id), {"done": False}
+
+    def race(_number: int, operation: str) -> None:
+        if operation == "TransactWriteItems" and not raced["done"]:
+            raced["done"] = True
+            raw = {"userId": "u", "traits": {"plan": "event"}}
+            pipeline.record(tenant, [pipeline.accepted(raw, "identify", clock.system_ms() + 1)])
+
+    with pipeline.on_call("before-call", race):
+        assert client.patch(f"/v1/contacts/{contact_id}", {"traits": {"plan": "call", "x": 1}}).status == 200
+    assert client.get(f"/v1/contacts/{contact_id}").json["traits"] == {"plan": "event", "x": 1}
+
+
+def test_an_empty_change_changes_nothing(client: Client) -> None:
+    made = imported(client, external_id="u")
+    assert client.patch(f"/v1/contacts/{made['id']}", {}).json == made
+
+
+@pytest.mark.parametrize("field", ["tags", "unsubscribed", "traits", "add_tags"])
+def test_null_is_no_value_of_what_is_no_key(client: Client, field: str) -> None:
+    made = imported(client, external_id="u")
+    assert client.patch(f"/v1/contacts/{made['id']}", {field: None}).fields == [field]
+
+
+def test_500_traits_that_fill_64_kb_are_taken(client: Client) -> None:
+    traits = {f"{n:03d}" + "x" * 117: 1 for n in range(500)}
+    assert client.post("/v1/contacts", {"external_id": "u", "traits": traits}).status == 201
+    assert client.post("/v1/contacts", {"external_id": "u", "traits": traits}).status == 200
+
+
 def test_a_page_is_full_though_deleted_contacts_still_stand_under_the_tag(client: Client) -> None:
     made = [imported(client, external_id=f"u{n}", tags=["t"])["id"] for n in range(9)]
     for contact_id in made[2:8]:
@@ -193,7 +228,8 @@ def test_a_page_is_full_though_deleted_contacts_still_stand_under_the_tag(client
 def test_a_page_that_would_pass_what_a_function_may_answer_is_cut(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "_ANSWER_BYTES", 300_000)
+    monkeypatch.setattr(service, "_MEASURED_FROM", 0)
+    monkeypatch.setattr(listing, "_ANSWER_BYTES", 300_000)
     made = [imported(client, external_id=f"u{n}", traits={"x": '"' * 5_000})["id"] for n in range(12)]
     pages: list[list[str]] = []
     query: dict[str, Any] = {"limit": 12}

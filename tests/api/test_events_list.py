@@ -56,6 +56,37 @@ def test_a_rare_event_is_found_among_others_on_full_pages(client: Client, tenant
     assert names(client, event="rare#x") == ["rare#x"]
 
 
+def test_a_page_that_would_pass_what_a_function_may_answer_is_cut(
+    client: Client, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "_ANSWER_BYTES", 50_000)
+    wide = [
+        pipeline.accepted({"userId": "u", "event": f"e{n:02d}", "properties": {"q": '"' * 4_000}}, "track", NOW + n)
+        for n in range(12)
+    ]
+    pipeline.record(tenant, wide)
+    pipeline.run_bus()
+    pages: list[list[str]] = []
+    query: dict[str, Any] = {"limit": 12}
+    while "cursor" in query or not pages:
+        page = client.get("/v1/analytics/events", query=query).json
+        pages.append([row["event"] for row in page["data"]])
+        query = {"limit": 12} | ({"cursor": page["next_cursor"]} if page["has_more"] else {})
+    assert [name for page in pages for name in page] == [f"e{n:02d}" for n in reversed(range(12))]
+    assert len(pages) > 1
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize("day", ["0001-01-01", "0001-01-02", "9999-12-30", "9999-12-31"])
+def test_the_first_and_last_days_of_the_calendar_are_bounds_in_every_zone(client: Client, zone: str, day: str) -> None:
+    assert client.patch("/v1/settings", {"timezone": zone}).status == 200
+    assert client.get("/v1/analytics/events", query={"from": day, "to": day}).status == 200
+
+
+def test_a_date_without_dashes_is_no_date(client: Client) -> None:
+    assert client.get("/v1/analytics/events", query={"from": "20260223"}).fields == ["from"]
+
+
 def test_one_contacts_events_are_listed_by_its_id(client: Client, tenant: Tenant) -> None:
     for n in range(4):
         track(tenant, f"e{n}", f"2026-01-0{n + 1}T00:00:00Z", user=f"u{n % 2}")

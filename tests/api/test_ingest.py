@@ -10,7 +10,7 @@ import pytest
 import time_machine
 from time_machine import Traveller
 
-from chalicelib.core import clock
+from chalicelib.core import clock, strict_json
 from chalicelib.features.projects import service as projects
 from chalicelib.flows import accept_events
 from chalicelib.flows.create_project import CreatedProject
@@ -255,3 +255,30 @@ def _lane(user: str) -> str:
 
 def test_messages_stay_within_what_a_call_to_the_queue_takes() -> None:
     assert accept_events.MESSAGE_BYTES + 1_000 < queues.MAX_BYTES
+
+
+@pytest.mark.parametrize("text", ["\ufffe", "a\uffffb", "\uffff" * 80])
+def test_characters_that_queues_refuse_are_queued_as_escapes(ingest: Client, text: str) -> None:
+    assert ingest.post("/v1/track", {"user_id": text, "event": text, "properties": {text: text}}).status == 202
+    (message,) = ingest_queue.take()
+    event = message["events"][0]
+    assert (event["user_id"], event["name"], event["properties"]) == (text, text, {text: text})
+    assert not {"\ufffe", "\uffff"} & set(strict_json.dumps(event))
+
+
+@pytest.mark.parametrize(
+    ("half", "mended"), [("hi \\ud83d", "hi \ufffd"), ("\\ude00", "\ufffd"), ("\\ud83d\\ude00", "😀")]
+)
+def test_half_of_an_emoji_costs_no_event_and_no_batch(ingest: Client, half: str, mended: str) -> None:
+    body = '{"batch":[{"type":"track","userId":"s","event":"ok"},{"type":"track","userId":"s","event":"cut",'
+    answer = ingest.post("/v1/batch", f'{body}"properties":{{"t":"{half}"}}}}]}}'.encode())
+    assert [item["status"] for item in answer.json["items"]] == [202, 202]
+    (message,) = ingest_queue.take()
+    assert message["events"][1]["properties"] == {"t": mended}
+
+
+def test_an_item_that_nests_deep_costs_only_itself(ingest: Client) -> None:
+    deep = "[" * 70 + "]" * 70
+    items = ",".join(f'{{"type":"track","userId":"s","event":"e","properties":{{"a":{a}}}}}' for a in ("1", deep))
+    answer = ingest.post("/v1/batch", f'{{"batch":[{items}]}}'.encode())
+    assert [item["status"] for item in answer.json["items"]] == [202, 422]

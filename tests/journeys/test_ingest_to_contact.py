@@ -13,6 +13,7 @@ from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Person
 from chalicelib.features.contacts.rules import Names
+from chalicelib.features.contacts.service import Received
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.workers import ingest
@@ -171,7 +172,7 @@ def test_a_visitor_becomes_the_user_that_signs_up(tenant: Tenant) -> None:
 
 def imported(tenant: Tenant, email: str) -> str:
     change = contacts.Change({"email": email})
-    return contacts.put(tenant, Names(email=email), change, NOW, Receipt(tenant, NOW))[0].id
+    return contacts.put(tenant, Names(email=email), change, Received(NOW, "req_0"), Receipt(tenant, NOW))[0].id
 
 
 def test_an_imported_address_becomes_the_user_that_signs_up_with_it(tenant: Tenant) -> None:
@@ -248,6 +249,17 @@ def test_an_event_for_a_deleted_contact_makes_a_new_one(tenant: Tenant) -> None:
     assert by_user(tenant, "u").id != gone.id
     pipeline.run_bus()
     assert contacts.count(tenant) == 1
+
+
+def test_properties_of_group_and_alias_calls_stand_on_the_timeline(tenant: Tenant) -> None:
+    group = {"userId": "u", "groupId": "acme", "traits": {"n": 1}, "properties": {"role": "admin"}}
+    alias = {"userId": "u", "previousId": "old", "properties": {"why": "sign up"}}
+    pipeline.record(tenant, [accepted(group, "group", NOW), accepted(alias, "alias", NOW + 1)])
+    rows, _ = activity.listing(tenant, "test", activity.Filter(contact_id=by_user(tenant, "u").id), 10, None)
+    assert [row.properties for row in rows] == [
+        {"why": "sign up", "previous_id": "old"},
+        {"role": "admin", "group_id": "acme", "traits": {"n": 1}},
+    ]
 
 
 def test_traits_that_do_not_fit_are_told_on_the_timeline(tenant: Tenant) -> None:

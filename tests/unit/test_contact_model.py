@@ -12,6 +12,8 @@ from chalicelib.features.contacts.model import normal_email
         ("bob@bücher.example", "bob@xn--bcher-kva.example"),
         ("BOB@BÜCHER.example", "bob@xn--bcher-kva.example"),
         ("a+b@x.io", "a+b@x.io"),
+        ("a@x.io.", "a@x.io"),
+        ("x" * 64 + "@x.io", "x" * 64 + "@x.io"),
     ],
 )
 def test_an_address_is_trimmed_lowered_and_its_domain_in_idna(given: str, kept: str) -> None:
@@ -28,6 +30,9 @@ def test_an_address_is_trimmed_lowered_and_its_domain_in_idna(given: str, kept: 
         "@x.io",
         "a@",
         "a@localhost",
+        "a@com.",
+        "a@x.io..",
+        "x" * 65 + "@x.io",
         "a b@x.io",
         "a@b@x.io",
         "a@x..io",

@@ -44,6 +44,21 @@ def test_a_timestamp_of_the_caller_is_kept() -> None:
     assert (clock.iso(event.timestamp), event.given) == ("2026-02-20T06:30:00.123Z", True)
 
 
+def test_on_a_clock_that_stands_events_sent_at_once_happened_at_their_receipt() -> None:
+    """A test project's clock stands while its clients' clocks go on: their waits must not decide the order."""
+    sent = {"timestamp": "2026-05-01T00:00:00Z", "sentAt": "2026-05-01T00:00:05Z"}
+    past = {"timestamp": "2026-04-28T00:00:00Z", "sentAt": "2026-05-01T00:00:00Z"}
+    standing = Arrival(NOW, stands=True)
+
+    assert (taken(sent, arrival=standing).timestamp, taken(sent, arrival=standing).given) == (NOW, False)
+    assert taken(past, arrival=standing).timestamp == NOW - 3 * clock.DAY
+    assert taken(sent).timestamp == NOW - 5 * clock.SECOND
+
+
+def test_letters_of_a_timestamp_may_be_small() -> None:
+    assert taken({"timestamp": "2026-02-23t09:00:00z"}).timestamp == NOW - clock.HOUR
+
+
 def test_a_timestamp_within_an_hour_of_the_future_is_kept() -> None:
     assert taken({"timestamp": "2026-02-23T11:00:00Z"}).timestamp == NOW + clock.HOUR
 
@@ -223,10 +238,16 @@ def test_traits_of_the_context_of_another_call_stay_where_they_are() -> None:
     assert (event.traits, event.context) == ({}, {"traits": {"plan": "free"}})
 
 
-@pytest.mark.parametrize("field", ["traits", "properties", "context"])
+@pytest.mark.parametrize(("field", "kind"), [("traits", "identify"), ("properties", "track"), ("context", "track")])
 @pytest.mark.parametrize("value", ["text", 1, True, []])
-def test_free_form_fields_are_objects(field: str, value: Any) -> None:
-    assert refused({"user_id": "u", "event": "e", field: value}) == [(field, "object_type")]
+def test_free_form_fields_are_objects(field: str, kind: str, value: Any) -> None:
+    assert refused({"user_id": "u", "event": "e", field: value}, kind) == [(field, "object_type")]
+
+
+def test_fields_that_a_type_does_not_have_are_passed_over() -> None:
+    event = taken({"traits": [], "group_id": {"a": 1}, "previous_id": ["x"]})
+
+    assert (event.traits, event.group_id, event.previous_id) == ({}, None, None)
 
 
 def test_free_form_fields_may_be_null() -> None:
@@ -237,6 +258,7 @@ def test_free_form_fields_may_be_null() -> None:
 
 def test_256_properties_are_the_most() -> None:
     full = {f"p{n}": n for n in range(256)}
+    taken({"properties": full, "name": "Pricing", "category": "Docs"}, "page")
 
     assert len(taken({"properties": full}).properties) == 256
     assert refused({"user_id": "u", "event": "e", "properties": full | {"one": 1}}) == [("properties", "too_long")]
@@ -261,8 +283,8 @@ def test_what_is_too_large_is_named_even_where_it_would_be_passed_over() -> None
 def test_a_value_has_10_kb(part: str) -> None:
     fits, over = "x" * (10 * 1024 - 2), "x" * (10 * 1024 - 1)
 
-    taken({part: {"a": fits}}, "identify")
-    assert refused({"user_id": "u", part: {"a": over}}, "identify") == [(f"{part}.a", "too_large")]
+    taken({"group_id": "g", part: {"a": fits}}, "group")
+    assert refused({"user_id": "u", "group_id": "g", part: {"a": over}}, "group") == [(f"{part}.a", "too_large")]
 
 
 def test_the_traits_of_the_context_are_measured_one_by_one() -> None:
@@ -271,8 +293,16 @@ def test_the_traits_of_the_context_are_measured_one_by_one() -> None:
 
 @pytest.mark.parametrize("part", ["properties", "traits", "context"])
 def test_nesting_has_8_levels(part: str) -> None:
-    taken({part: nested(8)}, "identify")
-    assert refused({"user_id": "u", part: nested(9)}, "identify") == [(f"{part}.a", "too_deep")]
+    taken({"group_id": "g", part: nested(8)}, "group")
+    assert refused({"user_id": "u", "group_id": "g", part: nested(9)}, "group") == [(f"{part}.a", "too_deep")]
+
+
+def test_what_nests_too_deep_to_be_measured_is_refused_and_not_raised() -> None:
+    bottomless: Any = 1
+    for _ in range(100_000):
+        bottomless = [bottomless]
+
+    assert refused({"user_id": "u", "event": "e", "integrations": bottomless}) == [("", "too_deep")]
 
 
 def test_lists_are_levels_too() -> None:

@@ -6,16 +6,18 @@ Unknown fields are passed over. Nothing here reads a clock, a table or a network
 
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from chalicelib.core import clock, events, ids, strict_json
-from chalicelib.core.bounds import MAX_NAME_BYTES, MAX_NESTING, MAX_VALUE_BYTES, has_control
+from chalicelib.core.bounds import MAX_NAME_BYTES, MAX_NESTING, MAX_VALUE_BYTES, has_control, trait_name_fault
 from chalicelib.core.errors import Detail, ValidationFailed, detail
 
 MAX_EVENT_BYTES = 32 * 1024
 MAX_PROPERTIES = 256
 MAX_BATCH_ITEMS = 500
+MAX_BATCH_BYTES = 5 * 1024 * 1024
+"""Bytes of JSON of a batch with its shared context repeated in each of its events, as they are queued and kept."""
 
 RESERVED_TRACKED = frozenset({events.PAGE_VIEW, events.SCREEN_VIEW})
 """The `$` names that a track call may use."""
@@ -41,6 +43,7 @@ CAMEL_NAMES: Mapping[str, str] = {
 """Fields whose name in the Segment spec is another."""
 NEEDED_IDS: Mapping[str, tuple[str, ...]] = {"alias": ("previous_id", "user_id"), "group": ("group_id",)}
 WITH_TRAITS = frozenset({"identify", "group"})
+_EVERYBODY = ("user_id", "anonymous_id")
 _VIEW_TEXTS = ("url", "path", "title", "referrer", "search", "name")
 _FUTURE_TOLERATED = clock.HOUR
 _SKEW_TOLERATED = 10 * clock.SECOND
@@ -99,6 +102,8 @@ class Arrival:
     ip: str | None = None
     """The caller's address, where it is the end user's; it becomes `context.ip` of events that have none."""
     historical: bool = False
+    stands: bool = False
+    """True where the project's clock stands, as that of a test project does."""
     sent_at: int | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
 
@@ -121,12 +126,23 @@ def accept_batch(raw: Mapping[str, Any], arrival: Arrival) -> list[Accepted | Re
     elif len(items) > MAX_BATCH_ITEMS:
         reader.refuse("batch", "too_long", f"A batch has at most {MAX_BATCH_ITEMS} items.")
     context = reader.mapping("context")
-    if len(strict_json.dumps(context).encode()) > MAX_EVENT_BYTES:
+    size = _size(context)
+    if size is None or size > MAX_EVENT_BYTES:
         reader.refuse("context", "too_large", "An event has at most 32 KB, and the batch's context is part of each.")
+    elif isinstance(items, list) and size * len(items) > MAX_BATCH_BYTES:
+        reader.refuse("context", "too_large", "The batch's context is part of each event: at most 5 MB in all.")
     if reader.details or not isinstance(items, list):
         raise ValidationFailed("The batch breaks a rule.", details=reader.details)
-    shared = Arrival(arrival.now, arrival.ip, arrival.historical, _sent_at(raw), context)
+    shared = replace(arrival, sent_at=_sent_at(raw), context=context)
     return [_accept_item(item, shared, f"batch.{n}") for n, item in enumerate(items)]
+
+
+def _size(value: object) -> int | None:
+    """Bytes of JSON; None where it nests too deep to be written."""
+    try:
+        return len(strict_json.dumps(value).encode())
+    except RecursionError:
+        return None
 
 
 def lane(project_id: str, event: Accepted, lanes: int) -> str:
@@ -145,15 +161,18 @@ def _accept_item(item: object, arrival: Arrival, path: str) -> Accepted | Refuse
 def _event(reader: "_Reader", kind: str, arrival: Arrival) -> Accepted:
     context = {**arrival.context, **reader.mapping("context")}
     whole = {**reader.raw, "context": {**context}} if context else reader.raw
-    own_traits = reader.mapping("traits")
+    own_traits = reader.mapping("traits") if kind in WITH_TRAITS else {}
     traits = {**_lifted(reader, context), **own_traits} if kind == "identify" else own_traits
-    properties = reader.mapping("properties")
-    identity = {name: reader.identifier(name) for name in ("user_id", "anonymous_id", "previous_id", "group_id")}
+    properties = reader.mapping("properties") if kind != "identify" else {}
+    if len(properties) > MAX_PROPERTIES:
+        reader.refuse("properties", "too_long", f"An event has at most {MAX_PROPERTIES} properties.")
+    wanted = dict.fromkeys((*_EVERYBODY, *NEEDED_IDS.get(kind, ())))
+    identity = {name: reader.identifier(name) for name in wanted}
     _need_ids(reader, kind, identity)
     name = _name(reader, kind)
     if name in RESERVED_TRACKED:
         _describe_view(reader, kind, properties)
-    _check_trait_names(reader, traits if kind in WITH_TRAITS else {})
+    _check_trait_names(reader, traits)
     _refuse_oversize(reader, whole, {"traits": traits, "properties": properties, "context": context})
     timestamp, given = _moment(reader, arrival)
     if arrival.ip and context.get("ip") is None:
@@ -166,7 +185,7 @@ def _event(reader: "_Reader", kind: str, arrival: Arrival) -> Accepted:
         received_at=arrival.now,
         given=given,
         message_id=reader.identifier("message_id"),
-        traits=traits if kind in WITH_TRAITS else {},
+        traits=traits,
         properties=properties,
         context=context,
         historical=arrival.historical,
@@ -268,8 +287,10 @@ def _name(reader: _Reader, kind: str) -> str:
 def _describe_view(reader: _Reader, kind: str, properties: dict[str, Any]) -> None:
     """Check the properties of a page or screen view; the call's own name and category become properties."""
     for key in ("name", "category") if kind != "track" else ():
-        value = reader.label(key, reader.raw.get(key))
-        if value is not None:
+        value = reader.raw.get(key)
+        if not isinstance(value, str | None):
+            reader.refuse(key, "string_type", f"`{key}` is text.")
+        elif value and value.strip():
             properties.setdefault(key, value)
     for key in _VIEW_TEXTS:
         if not isinstance(properties.get(key), str | None):
@@ -278,18 +299,16 @@ def _describe_view(reader: _Reader, kind: str, properties: dict[str, Any]) -> No
 
 def _check_trait_names(reader: _Reader, traits: Mapping[str, Any]) -> None:
     for key in traits:
-        if key.startswith("$"):
-            reader.refuse(f"traits.{key[:_MAX_NAMED]}", "reserved", "Traits that begin with $ are reserved.")
-        elif len(key.encode()) > MAX_NAME_BYTES:
-            reader.refuse(
-                f"traits.{key[:_MAX_NAMED]}", "too_long", f"A trait's name has at most {MAX_NAME_BYTES} bytes."
-            )
+        if fault := trait_name_fault(key):
+            reader.refuse(f"traits.{key[:_MAX_NAMED]}", *fault)
 
 
 def _refuse_oversize(reader: _Reader, whole: Mapping[str, Any], parts: Mapping[str, dict[str, Any]]) -> None:
-    if len(parts["properties"]) > MAX_PROPERTIES:
-        reader.refuse("properties", "too_long", f"An event has at most {MAX_PROPERTIES} properties.")
-    text = strict_json.dumps(whole)
+    try:
+        text = strict_json.dumps(whole)
+    except RecursionError:
+        reader.refuse("", "too_deep", f"An event nests at most {MAX_NESTING} levels.")
+        return
     size = len(text.encode())
     if size > MAX_EVENT_BYTES:
         largest = max(whole, key=lambda name: len(strict_json.dumps(whole[name])))
@@ -322,7 +341,11 @@ def _moment(reader: _Reader, arrival: Arrival) -> tuple[int, bool]:
     sent = _sent_at(reader.raw)
     sent = arrival.sent_at if sent is None else sent
     if sent is not None and abs(arrival.now - sent) > _SKEW_TOLERATED:
-        claimed = arrival.now - (sent - (claimed if original is None else original))
+        age = sent - (claimed if original is None else original)
+        if arrival.stands and abs(age) <= _SKEW_TOLERATED:
+            # On a clock that stands, how long each event waited in its client would decide the order of all.
+            return arrival.now, False
+        claimed = arrival.now - age
     if claimed > arrival.now + _FUTURE_TOLERATED:
         return arrival.now, False
     if claimed < 0:

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from chalicelib.core import clock
+from chalicelib.core import clock, strict_json
 from chalicelib.features.activity import store
 from chalicelib.features.activity.model import Event
 from chalicelib.platform import cursor
 from chalicelib.platform.keys import Key, Tenant, moment_sk
-from chalicelib.platform.listing import FIRST, LAST, Listed, Range, fill
+from chalicelib.platform.listing import FIRST, LAST, Listed, Range, escaped_size, fill, within_answer
 from chalicelib.platform.table import Item
+
+_BESIDE_PROPERTIES = 2_000
+"""Bytes of the rest of an event in an answer, at the most: names and ids, escaped."""
 
 event_op = store.event_op
 message_key = store.message_key
@@ -56,8 +59,13 @@ def listing(
     else:
         sources = store.timeline(tenant, only.contact_id, span, limit, only.name)
     page: Listed[Event] = fill(sources, limit, lambda found: store.hydrate(tenant, found))
+    page = within_answer(page, _answer_bytes, lambda event: moment_sk(event.timestamp, event.id))
     following = cursor.encode(tenant, endpoint, filters, page.position) if page.position else None
     return page.rows, following
+
+
+def _answer_bytes(event: Event) -> int:
+    return escaped_size(strict_json.dumps([event.properties, event.context])) + _BESIDE_PROPERTIES
 
 
 def mark_days(tenant: Tenant, events: Iterable[tuple[int, str]]) -> None:

@@ -19,9 +19,9 @@ from chalicelib.features.contacts.model import (
 )
 
 _MAX_STAMPS = 2 * MAX_TRAIT_KEYS
-_MAX_MEMORY_BYTES = 160 * 1024
-"""Bytes of JSON of stamps and floors. With 64 KB of traits and the bounds of touches, groups, tags and identities a
-contact's row stays below 330 KB; the table takes 400.
+_MAX_MEMORY_BYTES = 200 * 1024
+"""Bytes of JSON of stamps and floors: enough for 500 names that fill 64 KB. With 64 KB of traits and the bounds of
+touches, groups, tags and identities a contact's row stays below 370 KB; the table takes 400.
 """
 
 _STAMP_OVERHEAD = 64

@@ -16,6 +16,7 @@ MAX_TAG_BYTES = 128
 MAX_GROUPS = 100
 
 _MAX_EMAIL_BYTES = 254
+_MAX_LOCAL_BYTES = 64
 
 Status = Literal["active", "deleted", "merged"]
 IdentityKind = Literal["user", "anonymous", "email"]
@@ -85,13 +86,13 @@ def normal_email(value: object) -> str | None:
     if not at or not local or "@" in local or any(character.isspace() or character < " " for character in local):
         return None
     try:
-        ascii_domain = idna.encode(domain, uts46=True).decode()
+        # A dot at the end names the same domain (RFC 1034).
+        ascii_domain = idna.encode(domain.removesuffix("."), uts46=True).decode()
     except (idna.IDNAError, UnicodeError):
         return None
     address = f"{local}@{ascii_domain}"
-    if "." not in ascii_domain or len(address.encode()) > _MAX_EMAIL_BYTES:
-        return None
-    return address
+    is_long = len(local.encode()) > _MAX_LOCAL_BYTES or len(address.encode()) > _MAX_EMAIL_BYTES
+    return None if is_long or "." not in ascii_domain or ascii_domain.endswith(".") else address
 
 
 def normal_tags(tags: Iterable[str]) -> list[str]:

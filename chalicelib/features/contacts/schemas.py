@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from chalicelib.core import strict_json
-from chalicelib.core.bounds import MAX_NAME_BYTES, MAX_NESTING, MAX_VALUE_BYTES, has_control
+from chalicelib.core.bounds import MAX_NAME_BYTES, MAX_NESTING, MAX_VALUE_BYTES, has_control, trait_name_fault
 from chalicelib.core.clock import iso
 from chalicelib.core.schema import Answer, Body
 from chalicelib.features.contacts.model import (
@@ -19,10 +19,8 @@ from chalicelib.features.contacts.model import (
 
 
 def _trait_name(name: str) -> str:
-    if not name.strip() or len(name.encode()) > MAX_NAME_BYTES or has_control(name):
-        raise ValueError(f"a trait's name has 1 to {MAX_NAME_BYTES} bytes and no control character")
-    if name.startswith("$"):
-        raise ValueError("trait names that begin with $ are reserved")
+    if fault := trait_name_fault(name):
+        raise ValueError(fault[1])
     return name
 
 
@@ -61,18 +59,29 @@ Email = Annotated[str, StringConstraints(max_length=320), AfterValidator(_email)
 ExternalId = Annotated[str, AfterValidator(_external_id)]
 
 
+def _given(value: Any) -> Any:
+    if value is None:
+        raise ValueError("leave the field out, or give a value")
+    return value
+
+
+NotNull = BeforeValidator(_given)
+
+
 class ContactPatch(Body):
     """What to change; fields that are not sent stay as they are."""
 
     traits: Annotated[Traits, Field(description="Merged key by key; null removes a key.")] = Field(
         default_factory=dict, examples=[{"plan": "scale", "company_size": 50}]
     )
-    tags: Annotated[Tags | None, Field(description="Replaces all tags.")] = Field(
+    tags: Annotated[Tags | None, NotNull, Field(description="Replaces all tags.")] = Field(
         default=None, examples=[["enterprise", "active", "upgraded"]]
     )
     add_tags: Tags = Field(default_factory=list)
     remove_tags: Tags = Field(default_factory=list)
-    unsubscribed: Annotated[bool | None, Field(description="Whether the contact may be sent mail no more.")] = None
+    unsubscribed: Annotated[
+        bool | None, NotNull, Field(description="Whether the contact may be sent mail no more.")
+    ] = None
 
 
 class ContactImport(ContactPatch):

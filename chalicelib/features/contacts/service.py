@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from chalicelib.core import clock, events, ids, strict_json
+from chalicelib.core import clock, events, strict_json
 from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFailed, detail
 from chalicelib.features.contacts import fold, store
 from chalicelib.features.contacts.model import (
@@ -22,12 +22,13 @@ from chalicelib.features.contacts.rules import Directory, Identity, Names
 from chalicelib.platform import cursor, outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Key, Tenant, moment_sk
-from chalicelib.platform.listing import FIRST, LAST, Listed, Range, fill
+from chalicelib.platform.listing import FIRST, LAST, Listed, Range, escaped_size, fill, within_answer
 from chalicelib.platform.table import ConditionFailed, Item, Op
 
 __all__ = [
     "Change",
     "Filter",
+    "Received",
     "count",
     "count_changes",
     "delete",
@@ -57,8 +58,8 @@ _ATTEMPTS = 10
 _LONGEST_PAUSE = 0.1
 _COUNTED_AT_ONCE = 90
 _BESIDE_TRAITS = 2 * (MAX_CONTACT_BYTES - MAX_TRAIT_BYTES)
-_ANSWER_BYTES = 5_000_000
-"""Lambda answers at most 6 MB, escapes included."""
+_MEASURED_FROM = 5_000_000
+"""Bytes that a page may have before it is worth to measure it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,25 @@ class Change:
     add_tags: Sequence[str] = ()
     remove_tags: Sequence[str] = ()
     unsubscribed: bool | None = None
+
+
+_NOTHING = Change()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """When a call of the Management API was received: however often it is tried, it counts at that moment.
+
+    `moment` is the project's, in ms; `request_id` tells what was received before it and what after.
+    """
+
+    moment: int
+    request_id: str
+
+    def stamp(self) -> Stamp:
+        """What decides between this call and the events."""
+        receipt = f"evt_{self.request_id.rpartition('_')[2]}"
+        return Stamp(self.moment, server_made=True, message_id="", receipt=receipt)
 
 
 def get(tenant: Tenant, contact_id: str) -> Contact:
@@ -111,12 +131,14 @@ def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tupl
         found: list[Person] = [contact for contact in _exact(tenant, only) if _matches(contact, only, span)]
         return found, None
     sources = store.entries(tenant, only.tag, span, limit)
-    page: Listed[Person] = _within_answer(fill(sources, limit, lambda entries: store.hydrate(tenant, entries)))
+    page: Listed[Person] = fill(sources, limit, lambda entries: store.hydrate(tenant, entries))
+    if 2 * len(page.rows) * MAX_CONTACT_BYTES > _MEASURED_FROM:
+        page = within_answer(page, _answer_bytes, lambda person: moment_sk(person.created_at, person.id))
     following = cursor.encode(tenant, "contacts", filters, page.position) if page.position else None
     return page.rows, following
 
 
-def put(tenant: Tenant, names: Names, change: Change, now: int, receipt: Receipt) -> tuple[Contact, bool]:
+def put(tenant: Tenant, names: Names, change: Change, received: Received, receipt: Receipt) -> tuple[Contact, bool]:
     """Create a contact, or update the one that the names lead to; returns it and whether it is new.
 
     Raises Conflict where the address belongs to somebody else.
@@ -127,23 +149,25 @@ def put(tenant: Tenant, names: Names, change: Change, now: int, receipt: Receipt
 
     def act() -> tuple[Contact, bool]:
         directory = _read(tenant, names.identities())
-        resolved = directory.resolve(names, now, trusts_email=True)
-        ops = _change(tenant, resolved.contact, change, now, directory, is_new=resolved.is_new)
+        resolved = directory.resolve(names, received.moment, trusts_email=True)
+        ops = _change(tenant, resolved.contact, change, received, directory, is_new=resolved.is_new)
         receipt.commit(ops, 201 if resolved.is_new else 200, shown(resolved.contact).model_dump(mode="json"))
         return resolved.contact, resolved.is_new
 
     return _retried(act)
 
 
-def update(tenant: Tenant, contact_id: str, change: Change, now: int) -> Contact:
+def update(tenant: Tenant, contact_id: str, change: Change, received: Received) -> Contact:
     """Change a contact. Raises NotFound; Conflict where the address that it sets belongs to somebody else."""
 
     def act() -> Contact:
         contact = get(tenant, contact_id)
+        if change == _NOTHING:
+            return contact
         email = normal_email(change.traits.get("email"))
         wanted = [Identity("email", email)] if email else []
         directory = _read(tenant, wanted, contact)
-        table.transact(_change(tenant, contact, change, now, directory, is_new=False))
+        table.transact(_change(tenant, contact, change, received, directory, is_new=False))
         return contact
 
     return _retried(act)
@@ -211,10 +235,11 @@ def _read(tenant: Tenant, identities: Iterable[Identity], known: Contact | None 
 
 
 def _change(
-    tenant: Tenant, contact: Contact, change: Change, now: int, directory: Directory, *, is_new: bool
+    tenant: Tenant, contact: Contact, change: Change, received: Received, directory: Directory, *, is_new: bool
 ) -> list[Op]:
+    now = received.moment
     tags_before = list(contact.tags)
-    _set_traits(contact, change.traits, now)
+    _set_traits(contact, change.traits, received.stamp())
     if "email" in change.traits and directory.settle_email(contact) is not None:
         raise Conflict(
             "The email belongs to another contact.",
@@ -229,11 +254,10 @@ def _change(
     return [*saving(tenant, contact, directory), *store.tag_ops(tenant, contact, tags_before), told]
 
 
-def _set_traits(contact: Contact, traits: Mapping[str, Any], now: int) -> None:
+def _set_traits(contact: Contact, traits: Mapping[str, Any], stamp: Stamp) -> None:
     if traits.get("email") is not None and normal_email(traits["email"]) is None:
         message = "Not an email address."
         raise ValidationFailed(message, details=[detail("traits.email", "invalid", message)])
-    stamp = Stamp(now, server_made=True, message_id="", receipt=ids.new_id("evt"))
     _, overflow = fold.settle_traits(contact, traits, stamp)
     if overflow:
         raise ValidationFailed(
@@ -253,18 +277,8 @@ def _tags(contact: Contact, change: Change) -> list[str]:
     return tags
 
 
-def _within_answer(page: Listed[Person]) -> Listed[Person]:
-    """The page, cut where its answer would pass what a function may answer."""
-    if 2 * len(page.rows) * MAX_CONTACT_BYTES <= _ANSWER_BYTES:
-        return page
-    size = 0
-    for n, person in enumerate(page.rows):
-        # The answer travels as a JSON string, in which quotes are escaped once more.
-        size += len(strict_json.dumps(strict_json.dumps(person.traits)).encode()) + _BESIDE_TRAITS
-        if size > _ANSWER_BYTES:
-            last = page.rows[n - 1]
-            return Listed(page.rows[:n], moment_sk(last.created_at, last.id))
-    return page
+def _answer_bytes(person: Person) -> int:
+    return escaped_size(strict_json.dumps(person.traits)) + _BESIDE_TRAITS
 
 
 def _span(only: Filter, position: str) -> Range:

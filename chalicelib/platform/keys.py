@@ -12,8 +12,13 @@
 | identity | `P#<p>#ID#<kind>#<value>` | `ID` | |
 | seen message | `P#<p>#MSG#<message id>` | `MSG` | |
 | day that has events | `P#<p>#DAYS` | `<day>` | |
+| version of the definitions | `P#<p>` | `DEFINITIONS` | |
+| segment | `P#<p>#SEGMENTS` | `<segment id>` | |
+| memberships of a contact | `P#<p>#C#<c>` | `MEMBERSHIPS` | |
+| member of a segment | `P#<p>#C#<c>` | `SEG#<segment id>` | list `P#<p>#SEG#<segment id>#<shard>` |
 | counter | `P#<p>#COUNT#<name>` | `<shard>` | |
 | counter's marker | `P#<p>#C#<c>` | `COUNTED#<name>` | |
+| marker of an event that was counted | `P#<p>#COUNTED#<event id>` | `<counter>` | |
 | domain event | `P#<p>#OUT#<event id>` | `OUT` | |
 | work in flight of a test project | `P#<p>#PENDING` | `<kind>#<id>` | |
 | idempotent answer | `P#<p>#IDEM#<hash>` | `IDEM` | |
@@ -125,6 +130,30 @@ class Tenant:
     def tag_partitions(self, tag: str) -> Sequence[str]:
         return [f"{self._root}#TAG#{part(tag)}#{shard}" for shard in range(CONTACT_SHARDS)]
 
+    def definitions(self) -> Key:
+        """The version of all definitions of the project."""
+        return Key(self._root, "DEFINITIONS")
+
+    def segment(self, segment_id: str) -> Key:
+        return Key(self.segments_partition(), segment_id)
+
+    def segments_partition(self) -> str:
+        return f"{self._root}#SEGMENTS"
+
+    def memberships(self, contact_id: str) -> Key:
+        return Key(self.contact(contact_id).pk, "MEMBERSHIPS")
+
+    def member(self, contact_id: str, segment_id: str) -> Key:
+        return Key(self.contact(contact_id).pk, f"SEG#{segment_id}")
+
+    def member_entry(self, contact_id: str, segment_id: str, created_at: int) -> IndexEntry:
+        """Members are listed as contacts are, by the moment at which the contact was created."""
+        shard = shard_of(contact_id, CONTACT_SHARDS)
+        return IndexEntry(f"{self._root}#SEG#{segment_id}#{shard}", moment_sk(created_at, contact_id))
+
+    def member_partitions(self, segment_id: str) -> Sequence[str]:
+        return [f"{self._root}#SEG#{segment_id}#{shard}" for shard in range(CONTACT_SHARDS)]
+
     def event(self, contact_id: str, name: str, moment: int, event_id: str) -> Key:
         return Key(f"{self._root}#C#{contact_id}", f"EVT#{part(name)}#{moment_sk(moment, event_id)}")
 
@@ -159,6 +188,9 @@ class Tenant:
 
     def counted(self, contact_id: str, name: str) -> Key:
         return Key(f"{self._root}#C#{contact_id}", f"COUNTED#{name}")
+
+    def counted_event(self, event_id: str, counter: str) -> Key:
+        return Key(f"{self._root}#COUNTED#{event_id}", counter)
 
     def outbox(self, event_id: str) -> Key:
         return Key(f"{self._root}#OUT#{event_id}", "OUT")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 __all__ = [
+    "Check",
     "Condition",
     "ConditionFailed",
     "Delete",
@@ -88,7 +89,15 @@ class Delete:
     condition: Condition | None = None
 
 
-Op = Put | Update | Delete
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Write nothing; the transaction holds only where the condition does."""
+
+    key: Key
+    condition: Condition
+
+
+Op = Put | Update | Delete | Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +268,7 @@ def _single(operation: str, op: Op, **extra: Any) -> Any:
 
 
 def _rendered_op(op: Op) -> dict[str, Any]:
-    kinds = {Put: "Put", Update: "Update", Delete: "Delete"}
+    kinds = {Put: "Put", Update: "Update", Delete: "Delete", Check: "ConditionCheck"}
     return {kinds[type(op)]: _rendered(op)}
 
 

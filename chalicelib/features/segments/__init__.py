@@ -1,0 +1,1 @@
+"""Segments: groups of contacts, by rules or by hand."""

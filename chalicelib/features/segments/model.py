@@ -1,0 +1,85 @@
+"""A segment, and what is kept of one contact's memberships. Pure; moments in ms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+MAX_SEGMENTS = 1_000
+"""Of one project."""
+
+NAME_MAX = 128
+
+Type = Literal["dynamic", "static"]
+Status = Literal["building", "ready"]
+Reason = Literal["event", "trait", "window", "rules", "merge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment's definition. `rules` is the caller's JSON; None where the segment is static.
+
+    `rules_version` counts changes of the rules, `version` all changes.
+    """
+
+    id: str
+    name: str
+    type: Type
+    rules: dict[str, Any] | None
+    status: Status
+    created_at: int
+    updated_at: int
+    rules_version: int = 1
+    version: int = 1
+
+
+class Standing(NamedTuple):
+    """Whether a contact is in a segment, and when time alone changes that (None where it never does)."""
+
+    is_member: bool
+    flips_at: int | None
+
+
+OUTSIDE = Standing(False, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Memberships:
+    """Where one contact stands in each segment; those that it is not in and that time can't let it enter are left out.
+
+    `definitions` is the newest version of the project's definitions by which any of it was judged, `version` counts
+    writes.
+    """
+
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    definitions: int = 0
+    version: int = 0
+
+    def of(self, segment_id: str) -> Standing:
+        return self.standings.get(segment_id, OUTSIDE)
+
+    def members_of(self) -> list[str]:
+        """The segments that the contact is in, in the order of their creation."""
+        return sorted(segment_id for segment_id, standing in self.standings.items() if standing.is_member)
+
+    def next_flip(self) -> int | None:
+        """The earliest moment at which time changes a membership."""
+        return min((one.flips_at for one in self.standings.values() if one.flips_at is not None), default=None)
+
+    def due(self, now: int) -> list[str]:
+        """The segments whose moment has come."""
+        return [
+            segment_id
+            for segment_id, standing in self.standings.items()
+            if standing.flips_at is not None and standing.flips_at <= now
+        ]
+
+    def judged(self, verdicts: Mapping[str, Standing], definitions: int) -> "Memberships":
+        """The memberships after new verdicts."""
+        standings = {**self.standings, **verdicts}
+        kept = {segment_id: standing for segment_id, standing in standings.items() if standing != OUTSIDE}
+        return Memberships(kept, max(definitions, self.definitions), self.version)
+
+    def without(self, segment_ids: frozenset[str]) -> "Memberships":
+        """The memberships but for segments that are no more."""
+        kept = {segment_id: one for segment_id, one in self.standings.items() if segment_id not in segment_ids}
+        return Memberships(kept, self.definitions, self.version)

@@ -1,0 +1,189 @@
+"""Public verbs of the segments feature."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib.core import ids
+from chalicelib.core.errors import Conflict, NotFound, ValidationFailed, detail
+from chalicelib.core.events import SEGMENT_DEFINED, SEGMENT_REMOVED
+from chalicelib.core.rules.compiled import compile_rules
+from chalicelib.core.rules.parse import parse
+from chalicelib.features.segments import store
+from chalicelib.features.segments.catalog import Catalog
+from chalicelib.features.segments.model import MAX_SEGMENTS, Memberships, Segment, Standing, Type
+from chalicelib.platform import counters, cursor, outbox, table
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.table import ConditionFailed, Op
+
+__all__ = [
+    "Catalog",
+    "Memberships",
+    "Segment",
+    "Standing",
+    "catalog",
+    "changed",
+    "checked_rules",
+    "counter_of",
+    "counts",
+    "created",
+    "enter",
+    "forget",
+    "get",
+    "leave",
+    "listing",
+    "members",
+    "memberships",
+    "memberships_key",
+    "removal",
+    "save",
+    "settled",
+    "unlist",
+]
+
+memberships_key = store.memberships_key
+memberships = store.memberships
+save = store.save
+forget = store.forget
+enter = store.enter
+leave = store.leave
+members = store.members
+unlist = store.unlist
+
+_ENDPOINT = "segments"
+_CATALOGS_MAX = 64
+
+
+class _Catalogs:
+    """The catalogs that this instance compiled lately, by project; each holds for one version."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[Tenant, Catalog] = OrderedDict()
+
+    def at(self, tenant: Tenant, version: int) -> Catalog:
+        with self._lock:
+            known = self._known.get(tenant)
+            if known is not None and known.version == version:
+                self._known.move_to_end(tenant)
+                return known
+        # Read after the version: it may hold newer definitions than it says, never older ones.
+        made = Catalog(version, store.load_all(tenant) if version else [])
+        with self._lock:
+            self._known[tenant] = made
+            self._known.move_to_end(tenant)
+            if len(self._known) > _CATALOGS_MAX:
+                self._known.popitem(last=False)
+        return made
+
+
+_catalogs = _Catalogs()
+
+
+def catalog(tenant: Tenant) -> Catalog:
+    """All segments as they stand now; one consistent read where this instance knows them already."""
+    return _catalogs.at(tenant, store.version(tenant))
+
+
+def get(tenant: Tenant, segment_id: str) -> Segment:
+    """The segment. Raises NotFound."""
+    segment = store.load(tenant, segment_id)
+    if segment is None:
+        raise NotFound("There is no such segment.")
+    return segment
+
+
+def listing(tenant: Tenant, limit: int, after: str | None) -> tuple[list[Segment], str | None]:
+    """One page of segments, newest first, and the cursor of the next one. Raises BadRequest on a foreign cursor."""
+    position = None if after is None else cursor.decode(after, tenant, _ENDPOINT, {})
+    segments = store.newest(tenant, limit + 1, position)
+    shown = segments[:limit]
+    more = len(segments) > limit
+    return shown, cursor.encode(tenant, _ENDPOINT, {}, shown[-1].id) if more else None
+
+
+def counter_of(segment_id: str) -> str:
+    """The name of the counter of a segment's members."""
+    return f"SEG#{segment_id}"
+
+
+def counts(tenant: Tenant, segment_ids: Sequence[str]) -> dict[str, int]:
+    """How many members each segment has; lags a change by less than 2 s."""
+    sums = counters.totals(tenant, [counter_of(segment_id) for segment_id in segment_ids])
+    return {segment_id: sums[counter_of(segment_id)] for segment_id in segment_ids}
+
+
+def checked_rules(known: Catalog, raw: Mapping[str, Any], segment_id: str | None = None) -> dict[str, Any]:
+    """The rules, where they may be those of a segment. Raises ValidationFailed with every fault."""
+    group = parse(raw, segments=known.segments.keys())
+    if segment_id is not None and known.would_circle(segment_id, compile_rules(group)):
+        message = "The segment would depend on itself."
+        raise ValidationFailed(message, details=[detail("rules", "cycle", message)])
+    return dict(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """A definition as it will be, and the operations that make it so."""
+
+    segment: Segment
+    ops: list[Op]
+
+
+def created(tenant: Tenant, name: str, kind: Type, rules: Mapping[str, Any] | None, now: int) -> Defined:
+    """A new segment. Raises ValidationFailed with every fault of its rules, and Conflict over MAX_SEGMENTS."""
+    known = catalog(tenant)
+    if len(known.segments) >= MAX_SEGMENTS:
+        raise Conflict(f"A project has at most {MAX_SEGMENTS:,} segments.")
+    segment = Segment(
+        id=ids.new_id("seg"),
+        name=name,
+        type=kind,
+        rules=None if rules is None else checked_rules(known, rules),
+        status="ready" if rules is None else "building",
+        created_at=now,
+        updated_at=now,
+    )
+    return Defined(segment, [*store.put(tenant, segment, None), _told(tenant, SEGMENT_DEFINED, segment, now)])
+
+
+def changed(
+    tenant: Tenant, before: Segment, name: str | None, rules: Mapping[str, Any] | None, now: int
+) -> Defined:
+    """The segment with another name or other rules; with the same rules it stays as it is built.
+
+    Raises ValidationFailed with every fault.
+    """
+    after = replace(before, name=name or before.name, updated_at=now, version=before.version + 1)
+    if rules is not None and before.type == "static":
+        message = "A static segment has no rules."
+        raise ValidationFailed(message, details=[detail("rules", "static", message)])
+    if rules is not None and rules != before.rules:
+        wanted = checked_rules(catalog(tenant), rules, before.id)
+        after = replace(after, rules=wanted, rules_version=before.rules_version + 1, status="building")
+    told = [_told(tenant, SEGMENT_DEFINED, after, now)] if after.status == "building" else []
+    return Defined(after, [*store.put(tenant, after, before.version), *told])
+
+
+def removal(tenant: Tenant, segment: Segment, now: int) -> list[Op]:
+    """The operations that remove the segment. Raises Conflict where another one's rules name it."""
+    naming = catalog(tenant).naming(segment.id)
+    if naming:
+        message = "Other segments' rules name this one."
+        raise Conflict(message, details=[detail("id", "in_use", f"Named by {one}.") for one in naming[:20]])
+    return [*store.remove(tenant, segment), _told(tenant, SEGMENT_REMOVED, segment, now)]
+
+
+def settled(tenant: Tenant, segment: Segment) -> bool:
+    """Note that the segment is built; False where its rules changed meanwhile, or it is gone."""
+    try:
+        table.write(store.settle(tenant, segment))
+    except ConditionFailed:
+        return False
+    return True
+
+
+def _told(tenant: Tenant, name: str, segment: Segment, now: int) -> Op:
+    return outbox.emit(tenant, name, {"segment_id": segment.id, "rules_version": segment.rules_version}, now)

@@ -1,0 +1,55 @@
+"""What is known of one contact, as far as some segments need it; consistent reads of the table only."""
+
+from collections.abc import Iterable, Mapping
+
+from chalicelib.core.rules.facts import Event, Facts, History
+from chalicelib.core.rules.needs import Need, needs
+from chalicelib.features.activity import service as activity
+from chalicelib.features.contacts.model import Contact
+from chalicelib.features.segments.catalog import Catalog
+from chalicelib.features.segments.service import Memberships
+from chalicelib.core.rules.compiled import Rules
+from chalicelib.platform.keys import Tenant
+
+
+def run(
+    tenant: Tenant,
+    contact: Contact,
+    standing: Memberships,
+    catalog: Catalog,
+    wanted: Mapping[str, Rules],
+    now: int,
+    *,
+    whole: bool = False,
+) -> Facts:
+    """The facts that decide the wanted rules and all that these name.
+
+    One Query for each event name in them, or several where a `where` or `whole` asks for more.
+    """
+    named = {one for rules in wanted.values() for one in rules.segments}
+    inlined = catalog.judged_with(named)
+    asked = needs([*wanted.values(), *inlined.values()], whole=whole)
+    static = {one: standing.of(one).is_member for one in catalog.segments if one not in catalog.rules}
+    return Facts(
+        email=contact.email,
+        external_id=contact.external_id,
+        created_at=contact.created_at,
+        last_seen_at=contact.last_seen_at,
+        tags=contact.tags,
+        traits=contact.traits,
+        referral_stats={"referrals_made": 0, "conversions": 0},
+        events={name: _history(tenant, contact, name, need, now) for name, need in asked.items()},
+        segments={**static, **inlined},
+    )
+
+
+def _history(tenant: Tenant, contact: Contact, name: str, need: Need, now: int) -> History:
+    read: list[Event] = []
+    for page in activity.history(tenant, contact, name, first=need.at_least):
+        read += [Event(event.id, event.timestamp, event.properties) for event in page]
+        if need.is_satisfied(read, now):
+            break
+    return History(read)
+
+
+__all__: Iterable[str] = ["run"]

@@ -1,0 +1,160 @@
+"""Bring one contact's memberships up to what rules, data and the moment say.
+
+What: its standing in some segments is judged by what the table holds now, and written with its members' rows, its
+timer and the events that tell of it, in one transaction. It holds only over the version of the contact, and of its
+memberships, that was read, so neither the bus nor a timer nor a builder overtakes another. May be repeated.
+"""
+
+import random
+from collections.abc import Mapping
+from typing import Final
+
+from chalicelib.core import clock, events
+from chalicelib.core.errors import Unavailable
+from chalicelib.core.rules.evaluate import evaluate
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.contacts.model import Contact
+from chalicelib.features.segments import service as segments
+from chalicelib.features.segments.model import OUTSIDE, Reason
+from chalicelib.features.segments.service import Catalog, Memberships, Standing
+from chalicelib.features.timers import service as timers
+from chalicelib.flows.segments import gather
+from chalicelib.platform import outbox, table
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.table import Check, ConditionFailed, Op, attr
+
+TIMER: Final = "segments"
+"""Name and kind of the one timer that a contact has for all its segments."""
+
+_ATTEMPTS = 20
+_LONGEST_PAUSE = 0.2
+_MOVES_AT_ONCE = 30
+"""Segments entered and left in one transaction: two operations each, three in a test project."""
+
+
+def run(
+    tenant: Tenant,
+    contact_id: str,
+    wanted: Mapping[str, Reason],
+    catalog: Catalog,
+    now: int,
+    *,
+    by_hand: Mapping[str, bool] | None = None,
+    is_stamped: bool = False,
+) -> Memberships | None:
+    """Judge the contact's standing in the wanted segments at `now` (ms); returns its memberships, None if it is gone.
+
+    `wanted` gives the reason that is told for each. `by_hand` says of static segments whether it is to be a member.
+    With `is_stamped` the version of the definitions is noted even where nothing else changes, so that nobody judges by
+    older ones afterwards. Raises Unavailable where others keep changing the same contact.
+    """
+    for attempt in range(_ATTEMPTS):
+        keys = contacts.key(tenant, contact_id), segments.memberships_key(tenant, contact_id)
+        rows = table.batch_get(keys)
+        contact = contacts.read(rows.get(keys[0]))
+        before = segments.memberships(rows.get(keys[1]))
+        try:
+            if contact is None or contact.status != "active":
+                _drop(tenant, contact_id, before, now)
+                return None
+            if before.definitions > catalog.version:
+                catalog = segments.catalog(tenant)
+            judged = _judged(tenant, contact, before, catalog, wanted, now) | _put_by_hand(catalog, by_hand or {})
+            some, is_all = _as_many_as_fit(before, judged)
+            after = before.judged(some, catalog.version).without(_gone(before, catalog))
+            is_newer = is_stamped and before.definitions < catalog.version
+            if after.standings != before.standings or is_newer:
+                table.transact(_ops(tenant, contact, before, after, wanted, now))
+            if is_all:
+                return after
+        except ConditionFailed:
+            clock.sleep(random.uniform(0, _LONGEST_PAUSE * attempt / _ATTEMPTS))  # noqa: S311 - jitter, not a secret
+    raise Unavailable
+
+
+def _judged(
+    tenant: Tenant, contact: Contact, before: Memberships, catalog: Catalog, wanted: Mapping[str, Reason], now: int
+) -> dict[str, Standing]:
+    rules = {segment_id: catalog.rules[segment_id] for segment_id in wanted if segment_id in catalog.rules}
+    if not rules:
+        return {}
+    facts = gather.run(tenant, contact, before, catalog, rules, now)
+    return {segment_id: Standing(*evaluate(one, facts, now)) for segment_id, one in rules.items()}
+
+
+def _put_by_hand(catalog: Catalog, by_hand: Mapping[str, bool]) -> dict[str, Standing]:
+    return {
+        segment_id: Standing(is_member, None)
+        for segment_id, is_member in by_hand.items()
+        if segment_id in catalog.segments and segment_id not in catalog.rules
+    }
+
+
+def _gone(before: Memberships, catalog: Catalog) -> frozenset[str]:
+    return frozenset(before.standings.keys() - catalog.segments.keys())
+
+
+def _as_many_as_fit(before: Memberships, judged: Mapping[str, Standing]) -> tuple[dict[str, Standing], bool]:
+    """The verdicts that one transaction can hold, and whether these are all."""
+    moves = [one for one, standing in judged.items() if standing.is_member != before.of(one).is_member]
+    later = frozenset(moves[_MOVES_AT_ONCE:])
+    return {one: standing for one, standing in judged.items() if one not in later}, not later
+
+
+def _ops(
+    tenant: Tenant,
+    contact: Contact,
+    before: Memberships,
+    after: Memberships,
+    wanted: Mapping[str, Reason],
+    now: int,
+) -> list[Op]:
+    ops: list[Op] = [
+        Check(contacts.key(tenant, contact.id), attr("version").eq(contact.version)),
+        segments.save(tenant, contact.id, after),
+        *_timer_ops(tenant, contact.id, before.next_flip(), after.next_flip()),
+    ]
+    for segment_id in sorted(after.standings.keys() | before.standings.keys()):
+        is_member, was_member = after.of(segment_id).is_member, before.of(segment_id).is_member
+        if is_member == was_member:
+            continue
+        if is_member:
+            ops.append(segments.enter(tenant, contact.id, contact.created_at, segment_id, now))
+        else:
+            ops.append(segments.leave(tenant, contact.id, segment_id))
+        if segment_id in wanted:
+            name = events.SEGMENT_ENTERED if is_member else events.SEGMENT_LEFT
+            data = {"segment_id": segment_id, "contact_id": contact.id, "reason": wanted[segment_id]}
+            ops.append(outbox.emit(tenant, name, data, now))
+    return ops
+
+
+def _timer_ops(tenant: Tenant, contact_id: str, before: int | None, after: int | None) -> list[Op]:
+    owner = contacts.key(tenant, contact_id).pk
+    if after == before:
+        return []
+    if after is None:
+        return timers.clear_ops(tenant, owner, TIMER, before=before)
+    return timers.set_ops(tenant, owner, TIMER, TIMER, after, before=before)
+
+
+def _drop(tenant: Tenant, contact_id: str, before: Memberships, now: int) -> None:
+    """Take a contact that is gone out of all its segments; the last step forgets its memberships."""
+    members = before.members_of()
+    some = members[:_MOVES_AT_ONCE]
+    ops: list[Op] = []
+    for segment_id in some:
+        data = {"segment_id": segment_id, "contact_id": contact_id}
+        ops += [segments.leave(tenant, contact_id, segment_id), outbox.emit(tenant, events.SEGMENT_DROPPED, data, now)]
+    if len(members) > len(some):
+        rest = before.judged(dict.fromkeys(some, OUTSIDE), before.definitions)
+        table.transact([*ops, segments.save(tenant, contact_id, rest)])
+        raise ConditionFailed({})
+    if before.version:
+        table.transact(
+            [
+                *ops,
+                segments.forget(tenant, contact_id, before),
+                *_timer_ops(tenant, contact_id, before.next_flip(), None),
+            ]
+        )

@@ -1,0 +1,41 @@
+"""Counters that the bus keeps, in shards: one update for each counter and batch, and each event counted once."""
+
+from collections.abc import Iterable, Mapping
+
+from chalicelib.core import clock
+from chalicelib.platform import table
+from chalicelib.platform.keys import COUNTER_SHARDS, Tenant, shard_of
+from chalicelib.platform.table import ConditionFailed, Op, Put, Update, attr
+
+_AT_ONCE = 90
+_REMEMBERED = 30 * clock.DAY
+"""Milliseconds: longer than a record can come again, dead-letter queues included."""
+
+
+def apply(tenant: Tenant, counter: str, deltas: Mapping[str, int]) -> None:
+    """Add to a counter, given a delta by event id; an event that was counted before is passed over."""
+    waiting = dict(deltas)
+    while waiting:
+        some = dict(list(waiting.items())[:_AT_ONCE])
+        ttl = (clock.system_ms() + _REMEMBERED) // clock.SECOND
+        marks: list[Op] = [
+            Put(tenant.counted_event(event_id, counter), {"ttl": ttl}, attr("PK").not_exists()) for event_id in some
+        ]
+        # Any shard serves, and that of the first event spreads concurrent batches over all of them.
+        shard = shard_of(next(iter(some)), COUNTER_SHARDS)
+        try:
+            table.transact([*marks, Update(tenant.counter(counter, shard), add={"count": sum(some.values())})])
+        except ConditionFailed as refused:
+            counted = [event_id for n, event_id in enumerate(some) if n in refused.failed]
+            waiting = {event_id: delta for event_id, delta in waiting.items() if event_id not in counted}
+        else:
+            waiting = {event_id: delta for event_id, delta in waiting.items() if event_id not in some}
+
+
+def totals(tenant: Tenant, counters: Iterable[str]) -> dict[str, int]:
+    """The sum of each counter's shards; one read for each twelve counters."""
+    rows = {tenant.counter(name, shard): name for name in counters for shard in range(COUNTER_SHARDS)}
+    sums = dict.fromkeys(rows.values(), 0)
+    for key, item in table.batch_get(rows).items():
+        sums[rows[key]] += item["count"]
+    return sums

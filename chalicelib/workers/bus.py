@@ -8,6 +8,8 @@ from typing import Any
 
 from chalicelib.core import clock, events, strict_json
 from chalicelib.flows import count_contacts, index_days
+from chalicelib.flows.segments import build, clean, on_events
+from chalicelib.flows.segments import count as count_members
 from chalicelib.platform import observability, outbox, queues
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Tenant
@@ -16,9 +18,15 @@ from chalicelib.platform.outbox import DomainEvent
 Flow = Callable[[Tenant, Sequence[DomainEvent]], None]
 
 EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
-    events.ACTIVITY_RECORDED: (index_days.run,),
-    events.CONTACT_CREATED: (count_contacts.run,),
-    events.CONTACT_DELETED: (count_contacts.run,),
+    events.ACTIVITY_RECORDED: (index_days.run, on_events.run),
+    events.CONTACT_CREATED: (count_contacts.run, on_events.run),
+    events.CONTACT_UPDATED: (on_events.run,),
+    events.CONTACT_DELETED: (count_contacts.run, on_events.run),
+    events.SEGMENT_DEFINED: (build.start,),
+    events.SEGMENT_REMOVED: (clean.start,),
+    events.SEGMENT_ENTERED: (count_members.run,),
+    events.SEGMENT_LEFT: (count_members.run,),
+    events.SEGMENT_DROPPED: (count_members.run,),
 }
 
 _TRIES = 5

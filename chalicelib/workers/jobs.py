@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from chalicelib.flows.segments import build, clean
 from chalicelib.platform import jobs, observability
 from chalicelib.platform.jobs import HasTime, Later
 from chalicelib.platform.keys import Tenant
@@ -11,7 +12,10 @@ from chalicelib.platform.keys import Tenant
 Job = Callable[[Tenant, Mapping[str, Any], HasTime], Mapping[str, Any] | Later | None]
 """Does one page of a job, given its data; returns the data of the next page, or None when the job is done."""
 
-JOBS: dict[str, Job] = {}
+JOBS: dict[str, Job] = {
+    build.KIND: build.run,
+    clean.KIND: clean.run,
+}
 
 _RESERVE = 10_000
 """Milliseconds before the invocation's end at which a page is told to return."""

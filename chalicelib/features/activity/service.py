@@ -1,6 +1,6 @@
 """Public verbs of the activity feature: what was seen, what is written, what is listed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chalicelib.core import clock, strict_json
@@ -38,6 +38,14 @@ def recent(tenant: Tenant, contact_id: str, count: int) -> list[Event]:
     """The newest events of a contact that was just read."""
     sources = store.timeline(tenant, contact_id, Range(), count)
     return fill(sources, count, lambda found: store.hydrate_of(contact_id, found)).rows
+
+
+def history(tenant: Tenant, contact_id: str, name: str, *, first: int) -> Iterator[list[Event]]:
+    """Pages of a contact's events of one name, newest first, read consistently; the first page has `first` at least.
+
+    Events of the future, by their own timestamps, come first.
+    """
+    return store.history(tenant, contact_id, name, first)
 
 
 def listing(
@@ -81,6 +89,7 @@ __all__ = [
     "Event",
     "Filter",
     "event_op",
+    "history",
     "is_seen",
     "listing",
     "mark_days",

@@ -15,6 +15,7 @@ DEDUPE_WINDOW = clock.DAY
 
 _TTL_MARGIN = clock.HOUR
 _DAYS_A_PAGE = 100
+_HISTORY_PAGE = 250
 _SPARSE_CHUNK = 250
 """Rows read from each shard at a time where a filter will drop most of them."""
 
@@ -83,6 +84,23 @@ def stream(tenant: Tenant, span: Range, limit: int, name: str | None = None) -> 
         partitions = tenant.stream_partitions(item["SK"])
         of_day = Range(max(span.low, moment_sk(clock.parse_instant(item["SK"]), "")), span.high)
         yield Merge([partitions[shard] for shard in sorted(item["shards"])], "stream", of_day, chunk, where)
+
+
+def history(tenant: Tenant, contact_id: str, name: str, first: int) -> Iterator[list[Event]]:
+    """Pages of a contact's events of one name, newest first, read consistently."""
+    after, limit = None, first
+    while True:
+        page = table.query(
+            tenant.contact(contact_id).pk,
+            prefix=tenant.event_prefix(name),
+            limit=limit,
+            newest_first=True,
+            after=after,
+        )
+        yield [_from_item(item, contact_id) for item in page.items]
+        after, limit = page.last, _HISTORY_PAGE
+        if after is None:
+            return
 
 
 def hydrate(tenant: Tenant, found: Sequence[Entry]) -> list[Event | None]:

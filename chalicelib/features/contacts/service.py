@@ -21,7 +21,7 @@ from chalicelib.features.contacts.model import (
 from chalicelib.features.contacts.rules import Directory, Identity, Names
 from chalicelib.platform import cursor, outbox, table
 from chalicelib.platform.idempotency import Receipt
-from chalicelib.platform.keys import Key, Tenant, moment_sk
+from chalicelib.platform.keys import Key, Tenant, contact_of, moment_sk
 from chalicelib.platform.listing import FIRST, LAST, Listed, Range, escaped_size, fill, within_answer
 from chalicelib.platform.table import ConditionFailed, Item, Op
 
@@ -34,13 +34,17 @@ __all__ = [
     "delete",
     "directory",
     "get",
+    "ids_page",
     "join_group",
+    "key",
     "keys",
     "listing",
     "merge_traits",
     "normal_email",
+    "oldest",
     "pointers",
     "put",
+    "read",
     "saving",
     "see",
     "touch",
@@ -71,6 +75,7 @@ class Filter:
     created_before: int | None = None
     email: str | None = None
     external_id: str | None = None
+    segment_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +129,38 @@ def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tupl
         "created_before": only.created_before,
         "email": only.email,
         "external_id": only.external_id,
+        "segment_id": only.segment_id,
     }
     position = LAST if after is None else cursor.decode(after, tenant, "contacts", filters)
     span = _span(only, position)
     if only.email is not None or only.external_id is not None:
         found: list[Person] = [contact for contact in _exact(tenant, only) if _matches(contact, only, span)]
         return found, None
-    sources = store.entries(tenant, only.tag, span, limit)
-    page: Listed[Person] = fill(sources, limit, lambda entries: store.hydrate(tenant, entries))
+    tag = None if only.segment_id is not None else only.tag
+    sources = store.entries(tenant, tag, span, limit, only.segment_id)
+    page: Listed[Person] = fill(sources, limit, lambda entries: _with_tag(store.hydrate(tenant, entries), only.tag))
     if 2 * len(page.rows) * MAX_CONTACT_BYTES > _MEASURED_FROM:
         page = within_answer(page, _answer_bytes, lambda person: moment_sk(person.created_at, person.id))
     following = cursor.encode(tenant, "contacts", filters, page.position) if page.position else None
     return page.rows, following
+
+
+def ids_page(
+    tenant: Tenant, limit: int, *, since: int | None = None, before: int | None = None, position: str | None = None
+) -> tuple[list[str], str | None]:
+    """Ids of contacts, newest first, and where to go on: from `position` on, or of those created before `before` (ms).
+
+    With `since` (ms) only those created then or later. An index, which lags; contacts that are gone may be among them.
+    """
+    start = LAST if before is None else moment_sk(before, "")
+    span = Range(FIRST if since is None else moment_sk(max(0, since), ""), position or start)
+    page = fill(store.entries(tenant, None, span, limit), limit, lambda found: [one.key.pk for one in found])
+    return [contact_of(partition) or "" for partition in page.rows], page.position
+
+
+def oldest(tenant: Tenant) -> int | None:
+    """When the oldest contact was created, in ms; None where there is none. An index, which lags."""
+    return store.oldest(tenant)
 
 
 def put(tenant: Tenant, names: Names, change: Change, received: Received, receipt: Receipt) -> tuple[Contact, bool]:
@@ -211,6 +236,16 @@ def keys(tenant: Tenant, found: Mapping[Identity, str]) -> list[Key]:
     return [store.contact_key(tenant, contact_id) for contact_id in set(found.values())]
 
 
+def key(tenant: Tenant, contact_id: str) -> Key:
+    """The row of a contact."""
+    return store.contact_key(tenant, contact_id)
+
+
+def read(item: Item | None) -> Contact | None:
+    """The contact that a row stands for, deleted and merged ones too."""
+    return None if item is None else store.from_item(item)
+
+
 def directory(tenant: Tenant, found: Mapping[Identity, str], items: Mapping[Key, Item]) -> Directory:
     """Who is who, from pointers and the rows that were read for them."""
     people = [store.from_item(items[key]) for key in keys(tenant, found) if key in items]
@@ -275,6 +310,10 @@ def _tags(contact: Contact, change: Change) -> list[str]:
             details=[detail("add_tags", "too_many", f"A contact has at most {MAX_TAGS} tags.")],
         )
     return tags
+
+
+def _with_tag(found: Sequence[Person | None], tag: str | None) -> list[Person | None]:
+    return [one if one is None or tag is None or tag in one.tags else None for one in found]
 
 
 def _answer_bytes(person: Person) -> int:

@@ -87,10 +87,19 @@ def tag_ops(tenant: Tenant, contact: Contact, before: Sequence[str]) -> list[Op]
     return [*puts, *(Delete(tenant.tag(contact.id, tag)) for tag in removed)]
 
 
-def entries(tenant: Tenant, tag: str | None, span: Range, limit: int) -> Iterator[Merge]:
-    """All contacts, or those with the tag, newest first."""
+def entries(tenant: Tenant, tag: str | None, span: Range, limit: int, segment_id: str | None = None) -> Iterator[Merge]:
+    """All contacts, or those with the tag or in the segment, newest first."""
     partitions = tenant.contact_partitions() if tag is None else tenant.tag_partitions(tag)
+    if segment_id is not None:
+        partitions = tenant.member_partitions(segment_id)
     yield Merge(partitions, "list", span, chunk=limit + 2)
+
+
+def oldest(tenant: Tenant) -> int | None:
+    """When the oldest contact was created."""
+    first = [table.query(one, index="list", limit=1, consistent=False).items for one in tenant.contact_partitions()]
+    positions = [item["list_sk"] for items in first for item in items]
+    return int(min(positions).partition("#")[0]) if positions else None
 
 
 def hydrate(tenant: Tenant, found: Sequence[Entry]) -> list[Person | None]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core import ids
+from chalicelib.core import clock, ids
 from chalicelib.core.errors import Conflict, NotFound, ValidationFailed, detail
 from chalicelib.core.events import SEGMENT_DEFINED, SEGMENT_REMOVED
 from chalicelib.core.rules.compiled import compile_rules
@@ -54,6 +54,8 @@ unlist = store.unlist
 
 _ENDPOINT = "segments"
 _CATALOGS_MAX = 64
+_COUNTED_WITHIN = 3 * clock.SECOND
+"""Milliseconds after which the bus has counted the members that a builder found."""
 
 
 class _Catalogs:
@@ -109,10 +111,13 @@ def counter_of(segment_id: str) -> str:
     return f"SEG#{segment_id}"
 
 
-def counts(tenant: Tenant, segment_ids: Sequence[str]) -> dict[str, int]:
-    """How many members each segment has; lags a change by less than 2 s."""
-    sums = counters.totals(tenant, [counter_of(segment_id) for segment_id in segment_ids])
-    return {segment_id: sums[counter_of(segment_id)] for segment_id in segment_ids}
+def counts(tenant: Tenant, some: Sequence[Segment]) -> dict[str, int]:
+    """How many members each segment has, by id; lags a change by less than 2 s."""
+    sums = counters.totals(tenant, [counter_of(segment.id) for segment in some])
+    moment = clock.system_ms()
+    return {
+        segment.id: segment.found if moment < segment.found_until else sums[counter_of(segment.id)] for segment in some
+    }
 
 
 def checked_rules(known: Catalog, raw: Mapping[str, Any], segment_id: str | None = None) -> dict[str, Any]:
@@ -149,9 +154,7 @@ def created(tenant: Tenant, name: str, kind: Type, rules: Mapping[str, Any] | No
     return Defined(segment, [*store.put(tenant, segment, None), _told(tenant, SEGMENT_DEFINED, segment, now)])
 
 
-def changed(
-    tenant: Tenant, before: Segment, name: str | None, rules: Mapping[str, Any] | None, now: int
-) -> Defined:
+def changed(tenant: Tenant, before: Segment, name: str | None, rules: Mapping[str, Any] | None, now: int) -> Defined:
     """The segment with another name or other rules; with the same rules it stays as it is built.
 
     Raises ValidationFailed with every fault.
@@ -176,10 +179,14 @@ def removal(tenant: Tenant, segment: Segment, now: int) -> list[Op]:
     return [*store.remove(tenant, segment), _told(tenant, SEGMENT_REMOVED, segment, now)]
 
 
-def settled(tenant: Tenant, segment: Segment) -> bool:
-    """Note that the segment is built; False where its rules changed meanwhile, or it is gone."""
+def settled(tenant: Tenant, segment: Segment, *, members: int | None = None) -> bool:
+    """Note that the segment is built; False where its rules changed meanwhile, or it is gone.
+
+    `members` is how many were found, where the bus may not have counted them yet.
+    """
+    until = 0 if members is None else clock.system_ms() + _COUNTED_WITHIN
     try:
-        table.write(store.settle(tenant, segment))
+        table.write(store.settle(tenant, segment, members or 0, until))
     except ConditionFailed:
         return False
     return True

@@ -1,14 +1,14 @@
 """What is known of one contact, as far as some segments need it; consistent reads of the table only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from chalicelib.core.rules.compiled import Rules
 from chalicelib.core.rules.facts import Event, Facts, History
 from chalicelib.core.rules.needs import Need, needs
 from chalicelib.features.activity import service as activity
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.segments.catalog import Catalog
 from chalicelib.features.segments.service import Memberships
-from chalicelib.core.rules.compiled import Rules
 from chalicelib.platform.keys import Tenant
 
 
@@ -45,11 +45,8 @@ def run(
 
 def _history(tenant: Tenant, contact: Contact, name: str, need: Need, now: int) -> History:
     read: list[Event] = []
-    for page in activity.history(tenant, contact, name, first=need.at_least):
+    for page in activity.history(tenant, contact.id, name, first=need.at_least):
         read += [Event(event.id, event.timestamp, event.properties) for event in page]
         if need.is_satisfied(read, now):
             break
     return History(read)
-
-
-__all__: Iterable[str] = ["run"]

@@ -55,11 +55,14 @@ def run(
         before = segments.memberships(rows.get(keys[1]))
         try:
             if contact is None or contact.status != "active":
-                _drop(tenant, contact_id, before, now)
-                return None
+                if _drop(tenant, contact_id, before, now):
+                    return None
+                continue
             if before.definitions > catalog.version:
                 catalog = segments.catalog(tenant)
-            judged = _judged(tenant, contact, before, catalog, wanted, now) | _put_by_hand(catalog, by_hand or {})
+            put = _put_by_hand(catalog, by_hand or {})
+            standing = before.judged(put, before.definitions)
+            judged = put | _judged(tenant, contact, standing, catalog, wanted, now)
             some, is_all = _as_many_as_fit(before, judged)
             after = before.judged(some, catalog.version).without(_gone(before, catalog))
             is_newer = is_stamped and before.definitions < catalog.version
@@ -73,12 +76,12 @@ def run(
 
 
 def _judged(
-    tenant: Tenant, contact: Contact, before: Memberships, catalog: Catalog, wanted: Mapping[str, Reason], now: int
+    tenant: Tenant, contact: Contact, standing: Memberships, catalog: Catalog, wanted: Mapping[str, Reason], now: int
 ) -> dict[str, Standing]:
     rules = {segment_id: catalog.rules[segment_id] for segment_id in wanted if segment_id in catalog.rules}
     if not rules:
         return {}
-    facts = gather.run(tenant, contact, before, catalog, rules, now)
+    facts = gather.run(tenant, contact, standing, catalog, rules, now)
     return {segment_id: Standing(*evaluate(one, facts, now)) for segment_id, one in rules.items()}
 
 
@@ -138,8 +141,8 @@ def _timer_ops(tenant: Tenant, contact_id: str, before: int | None, after: int |
     return timers.set_ops(tenant, owner, TIMER, TIMER, after, before=before)
 
 
-def _drop(tenant: Tenant, contact_id: str, before: Memberships, now: int) -> None:
-    """Take a contact that is gone out of all its segments; the last step forgets its memberships."""
+def _drop(tenant: Tenant, contact_id: str, before: Memberships, now: int) -> bool:
+    """Take a contact that is gone out of its segments, some at a time; True where it has no memberships any more."""
     members = before.members_of()
     some = members[:_MOVES_AT_ONCE]
     ops: list[Op] = []
@@ -149,7 +152,7 @@ def _drop(tenant: Tenant, contact_id: str, before: Memberships, now: int) -> Non
     if len(members) > len(some):
         rest = before.judged(dict.fromkeys(some, OUTSIDE), before.definitions)
         table.transact([*ops, segments.save(tenant, contact_id, rest)])
-        raise ConditionFailed({})
+        return False
     if before.version:
         table.transact(
             [
@@ -158,3 +161,4 @@ def _drop(tenant: Tenant, contact_id: str, before: Memberships, now: int) -> Non
                 *_timer_ops(tenant, contact_id, before.next_flip(), None),
             ]
         )
+    return True

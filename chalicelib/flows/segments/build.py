@@ -1,0 +1,105 @@
+"""Build a segment whose rules are new: judge every contact by them, in resumable pages.
+
+What: the contacts newest first, from the list's index; then those again that were created since a minute before the
+start, which the index may not have shown. Whatever happens meanwhile is judged by the bus, by the same rules: the
+builder starts after they are written, and leaves their version with every contact, so that nobody judges by older ones
+after it. May be repeated and may be done twice at once: a contact's standing is the same however often it is judged.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from chalicelib.core import clock
+from chalicelib.core.errors import NotFound
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.projects import service as projects
+from chalicelib.features.segments import service as segments
+from chalicelib.features.segments.model import Reason, Segment
+from chalicelib.flows.segments import settle
+from chalicelib.platform import jobs
+from chalicelib.platform.jobs import Later
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.outbox import DomainEvent
+
+KIND: Final = "build_segment"
+"""The kind of the job."""
+
+_AT_ONCE = 25
+_AGAIN = clock.MINUTE
+"""Milliseconds before the start from which on contacts are judged twice."""
+
+_BECAUSE: Reason = "rules"
+_COUNTED_WITHIN_S = 3
+"""Seconds that the bus is given to count the last members, before the segment is told to be ready."""
+
+
+def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
+    """Begin the building of segments that are told to be defined, on the bus; may be repeated."""
+    for event in told:
+        jobs.send(tenant, KIND, first_page(str(event.data["segment_id"]), int(event.data["rules_version"])))
+
+
+def first_page(segment_id: str, rules_version: int) -> dict[str, Any]:
+    """The data of the job's first page."""
+    return {"segment_id": segment_id, "rules_version": rules_version}
+
+
+def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | Later | None:
+    """Judge contacts as long as there is time; returns where to go on, None when the segment is ready.
+
+    `data` is that of the first page, with `started` (ms on the project's clock), `position` in the list, `again` in
+    the second walk, and `judged` when both are done. Rules that have changed again end it: the change has a job of its
+    own.
+    """
+    segment = _unbuilt(tenant, data)
+    if segment is None:
+        return None
+    if data.get("judged"):
+        segments.settled(tenant, segment)
+        return None
+    progress = judge_all(tenant, data, has_time, set())
+    return Later({**data, "judged": True}, _COUNTED_WITHIN_S) if progress is None else progress
+
+
+def at_once(tenant: Tenant, segment: Segment, seconds: float) -> bool:
+    """Build the segment now if it takes no longer; False where it is left to the job."""
+    deadline = clock.monotonic() + seconds
+    members: set[str] = set()
+    data = first_page(segment.id, segment.rules_version)
+    if judge_all(tenant, data, lambda: clock.monotonic() < deadline, members) is not None:
+        return False
+    return segments.settled(tenant, segment, members=len(members))
+
+
+def judge_all(
+    tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool], members: set[str]
+) -> Mapping[str, Any] | None:
+    """Both walks, as long as there is time; returns where to go on, None at the end. Members found are added."""
+    progress = {"started": projects.now(tenant)} | dict(data)
+    while True:
+        since = progress["started"] - _AGAIN if progress.get("again") else None
+        some, position = contacts.ids_page(tenant, _AT_ONCE, since=since, position=progress.get("position"))
+        members |= _judge(tenant, data["segment_id"], some)
+        if position is None and progress.get("again"):
+            return None
+        progress |= {"position": position, "again": progress.get("again", False) or position is None}
+        if not has_time():
+            return progress
+
+
+def _unbuilt(tenant: Tenant, data: Mapping[str, Any]) -> Segment | None:
+    """The segment, where it still is to be built by the rules that the job is for."""
+    try:
+        segment = segments.get(tenant, data["segment_id"])
+    except NotFound:
+        return None
+    is_same = segment.rules_version == data["rules_version"]
+    return segment if is_same and segment.status == "building" else None
+
+
+def _judge(tenant: Tenant, segment_id: str, contact_ids: Sequence[str]) -> set[str]:
+    """Judge these contacts; those that are members."""
+    catalog, now = segments.catalog(tenant), projects.now(tenant)
+    wanted = dict.fromkeys(catalog.with_dependents([segment_id]), _BECAUSE)
+    judged = {one: settle.run(tenant, one, wanted, catalog, now, is_stamped=True) for one in contact_ids}
+    return {one for one, after in judged.items() if after is not None and after.of(segment_id).is_member}

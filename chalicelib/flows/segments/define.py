@@ -1,0 +1,83 @@
+"""Create a segment, or change it, and build it at once where it is small enough.
+
+Order: the definition is written first, with the event that starts the job; the building here only spares the caller
+the wait. A death in between leaves the rest to the job.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chalicelib.core.errors import Unavailable
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.segments import service as segments
+from chalicelib.features.segments.model import Type
+from chalicelib.features.segments.service import Segment
+from chalicelib.flows.segments import build, change_members
+from chalicelib.platform import table
+from chalicelib.platform.idempotency import Receipt
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.table import ConditionFailed
+
+_SMALL = 1_000
+"""Contacts up to which a segment is built before the answer."""
+
+_PATIENCE_S = 5.0
+_ATTEMPTS = 10
+
+
+def create(
+    tenant: Tenant,
+    name: str,
+    kind: Type,
+    rules: Mapping[str, Any] | None,
+    contact_ids: Sequence[str],
+    now: int,
+    receipt: Receipt,
+) -> tuple[Segment, int]:
+    """The new segment and its count of members as far as it is built.
+
+    Raises ValidationFailed with every fault, and Conflict where the project has too many.
+    """
+    # The workers use this package too, and start without the models of the API.
+    from chalicelib.features.segments.schemas import shown
+
+    change_members.check(tenant, contact_ids)
+    defined = segments.created(tenant, name, kind, rules, now)
+    receipt.commit(defined.ops, 201, shown(defined.segment, 0).model_dump(mode="json"))
+    if kind == "static":
+        added = change_members.run(tenant, defined.segment.id, contact_ids, is_member=True, now=now)
+        segments.settled(tenant, defined.segment, members=added)
+    return _built(tenant, defined.segment)
+
+
+def change(
+    tenant: Tenant, segment_id: str, name: str | None, rules: Mapping[str, Any] | None, now: int
+) -> tuple[Segment, int]:
+    """The segment after the change, and its count. Raises NotFound, and ValidationFailed with every fault."""
+    for _ in range(_ATTEMPTS):
+        defined = segments.changed(tenant, segments.get(tenant, segment_id), name, rules, now)
+        try:
+            table.transact(defined.ops)
+        except ConditionFailed:
+            continue
+        return _built(tenant, defined.segment)
+    raise Unavailable
+
+
+def remove(tenant: Tenant, segment_id: str, now: int) -> None:
+    """Delete the segment. Raises NotFound, and Conflict where another one's rules name it."""
+    for _ in range(_ATTEMPTS):
+        try:
+            table.transact(segments.removal(tenant, segments.get(tenant, segment_id), now))
+        except ConditionFailed:
+            continue
+        return
+    raise Unavailable
+
+
+def _built(tenant: Tenant, segment: Segment) -> tuple[Segment, int]:
+    """The segment as it is after a try to build it here."""
+    if segment.status == "building" and contacts.count(tenant) <= _SMALL:
+        build.at_once(tenant, segment, _PATIENCE_S)
+    built = segments.get(tenant, segment.id)
+    return built, segments.counts(tenant, [built])[built.id]

@@ -26,6 +26,7 @@ class Settings:
     ingest_queue_url: str
     bus_queue_url: str
     jobs_queue_url: str
+    timers_queue_url: str
     secret_arn: str
     log_level: str = "INFO"
     ingest_lanes: int = 64

@@ -20,6 +20,9 @@
 | counter's marker | `P#<p>#C#<c>` | `COUNTED#<name>` | |
 | marker of an event that was counted | `P#<p>#COUNTED#<event id>` | `<counter>` | |
 | domain event | `P#<p>#OUT#<event id>` | `OUT` | |
+| timer, live | its owner's | `TIMER#<name>` | due `DUE#<shard>` by moment, once queued `DUE#<shard>#QUEUED` |
+| timer, test project | its owner's | `TIMER#<name>` | |
+| pointer to a test project's timer | `P#<p>#DUE` | `<moment>#<hash>` | |
 | work in flight of a test project | `P#<p>#PENDING` | `<kind>#<id>` | |
 | idempotent answer | `P#<p>#IDEM#<hash>` | `IDEM` | |
 """
@@ -35,6 +38,7 @@ CONTACT_SHARDS = 8
 EVENT_SHARDS = 8
 COUNTER_SHARDS = 8
 
+_TIMER = "TIMER#"
 _MOMENT_DIGITS = 15
 """Milliseconds up to the year 9999."""
 
@@ -66,6 +70,26 @@ def shard_of(ident: str, shards: int) -> int:
 def part(text: str) -> str:
     """`text` as one part of a key: the separator cannot occur in it."""
     return text.replace("%", "%25").replace("#", "%23")
+
+
+def timer(owner_pk: str, name: str) -> Key:
+    """The timer of that name beside its owner, whose partition is the project's own already."""
+    return Key(owner_pk, f"{_TIMER}{name}")
+
+
+def timer_name(sort: str) -> str | None:
+    """The name of the timer whose sort key that is; None for other rows."""
+    return sort.removeprefix(_TIMER) if sort.startswith(_TIMER) else None
+
+
+def waiting_timers(shard: int) -> str:
+    """Live timers of all projects that are not on the queue, by moment, in the index `due`."""
+    return f"DUE#{shard}"
+
+
+def queued_timers(shard: int) -> str:
+    """Those on the queue, by the moment from which their message counts as lost."""
+    return f"DUE#{shard}#QUEUED"
 
 
 def api_key_door(digest: str) -> Key:
@@ -194,6 +218,13 @@ class Tenant:
 
     def outbox(self, event_id: str) -> Key:
         return Key(f"{self._root}#OUT#{event_id}", "OUT")
+
+    def due(self, moment: int, ident: str) -> Key:
+        """Where a test project points to one of its timers."""
+        return Key(self.due_partition(), moment_sk(moment, ident))
+
+    def due_partition(self) -> str:
+        return f"{self._root}#DUE"
 
     def pending(self, kind: str, ident: str) -> Key:
         """The mark of one piece of work in flight."""

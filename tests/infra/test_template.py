@@ -31,6 +31,8 @@ def test_each_worker_is_fed_by_what_the_design_names() -> None:
         EventSource("bus", "dynamodb", "Table", 100, partial_failures=True),
         EventSource("bus_retry", "sqs", "BusQueue", 10, partial_failures=True),
         EventSource("jobs", "sqs", "JobsQueue", 1, partial_failures=True),
+        EventSource("timers", "sqs", "TimersQueue", 10, partial_failures=True),
+        EventSource("minute", "schedule", "rate(1 minute)", 1, partial_failures=False),
     ]
 
 
@@ -99,6 +101,7 @@ def test_each_dead_letter_queue_and_the_streams_delay_have_an_alarm() -> None:
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["IngestDeadLetterQueue", "QueueName"]}'),
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["BusDeadLetterQueue", "QueueName"]}'),
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["JobsDeadLetterQueue", "QueueName"]}'),
+        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["TimersDeadLetterQueue", "QueueName"]}'),
         ("IteratorAge", '{"Ref": "Bus"}'),
     } <= watched
 

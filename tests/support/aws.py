@@ -13,7 +13,7 @@ from infra.template import engine_template, ttl_attribute
 STAGE = "test"
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
-STANDARD_QUEUES = ("bus", "jobs")
+STANDARD_QUEUES = ("bus", "jobs", "timers")
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -97,7 +97,7 @@ def take(url: str) -> list[Queued]:
 def clear_queues() -> None:
     """Empty all queues."""
     read = config.settings()
-    for url in (read.ingest_queue_url, read.bus_queue_url, read.jobs_queue_url):
+    for url in (read.ingest_queue_url, read.bus_queue_url, read.jobs_queue_url, read.timers_queue_url):
         take(url)
 
 

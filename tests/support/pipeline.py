@@ -17,12 +17,14 @@ from chalicelib.platform import aws
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.marshal import from_item
-from chalicelib.workers import bus, ingest, jobs
+from chalicelib.workers import bus, ingest, jobs, minute
 from tests.support import aws as support
 
 LANES = 64
 RECEIVES = 5
 MOST_PAGES = 2_000
+
+_given: set[str] = set()
 
 Handler = Callable[[Any, Any], dict[str, Any]]
 
@@ -148,6 +150,18 @@ def _deliver(url: str, handle: Handler) -> int:
     return len(messages)
 
 
+def run_minute() -> None:
+    """Run the schedule once, at the moment that the system's clock shows."""
+    minute.handle(Context())
+
+
+def fresh_records() -> list[dict[str, Any]]:
+    """The records of the stream that this function has not given before."""
+    fresh = [record for record in stream_records() if record["eventID"] not in _given]
+    _given.update(record["eventID"] for record in fresh)
+    return fresh
+
+
 def rows(tenant: Tenant, prefix: str) -> list[dict[str, Any]]:
     """All rows of the tenant whose sort key begins so, by a scan."""
     pages = aws.dynamodb().get_paginator("scan").paginate(TableName=settings().table, ConsistentRead=True)
@@ -168,6 +182,8 @@ def on_call(moment: str, act: Callable[[int, str], None]) -> Iterator[list[str]]
     seen: list[str] = []
 
     def handler(model: Any, **_: Any) -> None:
+        if model.name == "DescribeTable":
+            return  # the tests' own way to the stream
         seen.append(model.name)
         act(len(seen) - 1, model.name)
 

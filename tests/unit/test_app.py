@@ -11,7 +11,7 @@ import pytest
 import app as composition
 
 ROOT = Path(__file__).parents[2]
-FUNCTIONS = ("ingest", "bus", "bus_retry", "jobs", "create_project")
+FUNCTIONS = ("ingest", "bus", "bus_retry", "jobs", "timers", "minute", "create_project")
 
 
 def loaded_by(handler: str) -> set[str]:

@@ -7,6 +7,7 @@ from chalicelib.core import clock
 from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due, Timer
+from chalicelib.flows.segments import on_timer, settle
 from chalicelib.platform import observability
 from chalicelib.platform.keys import Tenant, tenant_of
 
@@ -14,7 +15,9 @@ TimerFlow = Callable[[Tenant, str, Timer, int], None]
 """Acts on a timer, given its owner's partition and `now` in ms. It clears or replaces the timer in the transaction of
 what it does, on condition of what it read: a timer fires at least once, and may fire late."""
 
-TIMER_FLOWS: dict[str, TimerFlow] = {}
+TIMER_FLOWS: dict[str, TimerFlow] = {
+    settle.TIMER: on_timer.run,
+}
 
 _WAITED_FOR = 1_500
 """Milliseconds: a message's delay is whole seconds, rounded down, so it comes up to one second early."""

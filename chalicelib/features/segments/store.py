@@ -4,7 +4,7 @@
 |---|---|
 | segment | the fields of `model.Segment`; `rules` as JSON text |
 | `DEFINITIONS` | `version`, raised by every change of a definition |
-| `MEMBERSHIPS` of a contact | `standings` as JSON text: `{segment id: [is member, flips at]}`; `definitions`, `version` |
+| `MEMBERSHIPS` of a contact | `standings` as JSON text: `{id: [is member, flips at]}`; `definitions`, `version` |
 | `SEG#<segment id>` of a contact | `entered_at`; the row that lists the member |
 """
 

@@ -53,7 +53,7 @@ def _concerned(catalog: Catalog, event: DomainEvent) -> dict[str, Reason]:
     if event.name != events.ACTIVITY_RECORDED:
         return dict.fromkeys(changed, "trait")
     happened = catalog.concerned(_ALWAYS_READ, [str(event.data["event"])])
-    return dict.fromkeys(happened, "event") | dict.fromkeys(changed, "trait")
+    return {one: "trait" if one in changed else "event" for one in happened | changed}
 
 
 def _cause(event: DomainEvent) -> Reason:

@@ -1,0 +1,158 @@
+"""Segments through worker, bus, timers and API: who is in, since when, and until when."""
+
+from typing import Any
+
+import pytest
+import time_machine
+
+from chalicelib.core import clock
+from chalicelib.flows.create_project import CreatedProject
+from chalicelib.platform.keys import Tenant
+from tests.support import pipeline, world
+from tests.support.client import Client
+
+NOW = clock.parse_instant("2026-03-01T12:00:00Z")
+
+
+def rules(*conditions: dict[str, Any], operator: str = "AND") -> dict[str, Any]:
+    return {"operator": operator, "conditions": list(conditions)}
+
+
+def logins(count: int, window: str) -> dict[str, Any]:
+    return {"field": "events.login", "op": "count_gte", "value": count, "window": window}
+
+
+@pytest.fixture
+def tenant(project: CreatedProject) -> Tenant:
+    return Tenant(project.project_id)
+
+
+def made(client: Client, name: str = "S", **body: Any) -> dict[str, Any]:
+    answer = client.post("/v1/segments", {"name": name} | body)
+    assert answer.status == 201, answer.text
+    return dict(answer.json)
+
+
+def members(client: Client, segment_id: str) -> set[str]:
+    return {row["external_id"] for row in client.get(f"/v1/segments/{segment_id}/contacts").json["data"]}
+
+
+def count(client: Client, segment_id: str) -> int:
+    return int(client.get(f"/v1/segments/{segment_id}").json["contact_count"])
+
+
+def test_a_segment_of_few_contacts_is_ready_in_the_answer(client: Client, tenant: Tenant) -> None:
+    for n in range(5):
+        world.send(tenant, "identify", userId=f"u{n}", traits={"plan": "trial" if n % 2 else "paid"})
+    segment = made(client, rules=rules({"field": "traits.plan", "op": "eq", "value": "trial"}))
+    assert (segment["status"], segment["contact_count"]) == ("ready", 2)
+    assert members(client, segment["id"]) == {"u1", "u3"}
+    world.drain()
+    assert count(client, segment["id"]) == 2
+
+
+def test_a_contact_enters_by_its_events_and_leaves_when_the_window_passes(client: Client, tenant: Tenant) -> None:
+    with time_machine.travel(NOW / 1000, tick=False) as traveller:
+        segment = made(client, rules=rules(logins(2, "30m")))
+        world.send(tenant, "track", userId="u", event="login")
+        assert members(client, segment["id"]) == set()
+        traveller.shift(60)
+        world.send(tenant, "track", userId="u", event="login")
+        assert members(client, segment["id"]) == {"u"}
+        traveller.move_to((NOW + 30 * clock.MINUTE - 1000) / 1000, tick=False)
+        assert world.fire(tenant) == 0
+        assert members(client, segment["id"]) == {"u"}
+        traveller.shift(1)
+        assert world.fire(tenant) == 1
+        assert members(client, segment["id"]) == set()
+        assert count(client, segment["id"]) == 0
+
+
+def test_one_segment_names_another_static_or_dynamic(client: Client, tenant: Tenant) -> None:
+    for n in range(4):
+        world.send(tenant, "identify", userId=f"u{n}", traits={"plan": "trial" if n % 2 else "paid"})
+    ids = {row["external_id"]: row["id"] for row in client.get("/v1/contacts").json["data"]}
+    trial = made(client, rules=rules({"field": "traits.plan", "op": "eq", "value": "trial"}))
+    chosen = made(client, type="static", contact_ids=[ids["u1"], ids["u2"]])
+    both = made(
+        client,
+        rules=rules(
+            {"field": "segments", "op": "contains", "value": trial["id"]},
+            {"field": "segments", "op": "in", "value": [chosen["id"]]},
+        ),
+    )
+    assert members(client, both["id"]) == {"u1"}
+    assert client.post(f"/v1/segments/{chosen['id']}/contacts", {"contact_ids": [ids["u3"]]}).json["changed"] == 1
+    assert members(client, both["id"]) == {"u1", "u3"}
+    path = f"/v1/segments/{chosen['id']}/contacts"
+    assert client.delete(path, body={"contact_ids": [ids["u1"]]}).json["changed"] == 1
+    assert members(client, both["id"]) == {"u3"}
+    world.drain()
+    assert [count(client, one["id"]) for one in (trial, chosen, both)] == [2, 2, 1]
+
+
+def test_a_deleted_contact_is_in_no_segment(client: Client, tenant: Tenant) -> None:
+    world.send(tenant, "track", userId="u", event="login")
+    segment = made(client, rules=rules(logins(1, "7d")))
+    assert members(client, segment["id"]) == {"u"}
+    contact_id = client.get("/v1/contacts").json["data"][0]["id"]
+    client.delete(f"/v1/contacts/{contact_id}")
+    assert members(client, segment["id"]) == set()
+    world.drain()
+    assert count(client, segment["id"]) == 0
+    left = [row for prefix in ("SEG#", "TIMER#", "MEMBERSHIPS") for row in pipeline.rows(tenant, prefix)]
+    assert [row for row in left if "#C#" in row["PK"]] == []
+
+
+def test_other_rules_build_the_segment_anew(client: Client, tenant: Tenant) -> None:
+    for n in range(4):
+        world.send(tenant, "identify", userId=f"u{n}", traits={"n": n})
+    segment = made(client, rules=rules({"field": "traits.n", "op": "gte", "value": 2}))
+    changed = client.patch(
+        f"/v1/segments/{segment['id']}", {"rules": rules({"field": "traits.n", "op": "lt", "value": 1})}
+    ).json
+    assert (changed["status"], changed["contact_count"]) == ("ready", 1)
+    assert members(client, segment["id"]) == {"u0"}
+    world.drain()
+    assert count(client, segment["id"]) == 1
+
+
+def test_explain_tells_each_leafs_value_evidence_and_flip(client: Client, tenant: Tenant) -> None:
+    with time_machine.travel(NOW / 1000, tick=False):
+        world.send(tenant, "identify", userId="u", traits={"plan": "trial"})
+        world.send(tenant, "track", userId="u", event="login")
+        segment = made(client, rules=rules({"field": "traits.plan", "op": "eq", "value": "trial"}, logins(1, "1h")))
+        contact_id = client.get("/v1/contacts").json["data"][0]["id"]
+        told = client.get(f"/v1/segments/{segment['id']}/explain", query={"contact_id": contact_id}).json
+        event_id = client.get(f"/v1/contacts/{contact_id}/events").json["data"][0]["id"]
+        assert (told["member"], told["leaves_at"], told["enters_at"]) == (True, "2026-03-01T13:00:00Z", None)
+        plan, login = told["rules"]["conditions"]
+        assert (plan["actual"], plan["flips_at"], plan["evidence"]) == ("trial", None, [])
+        assert (login["actual"], login["flips_at"], login["evidence"]) == (1, "2026-03-01T13:00:00Z", [event_id])
+
+
+def test_an_estimate_counts_without_making_anything(client: Client, tenant: Tenant) -> None:
+    for n in range(3):
+        world.send(tenant, "track", userId=f"u{n}", event="login" if n else "logout")
+    segment = made(client, type="static")
+    answer = client.post(f"/v1/segments/{segment['id']}/estimate", {"rules": rules(logins(1, "7d"))})
+    assert answer.json == {"estimated_count": 2, "total_contacts": 3, "percentage": 66.7, "sampled": False}
+
+
+def test_a_segment_that_others_name_is_not_deleted(client: Client) -> None:
+    base = made(client, type="static")
+    naming = made(client, rules=rules({"field": "segments", "op": "contains", "value": base["id"]}))
+    assert client.delete(f"/v1/segments/{base['id']}").status == 409
+    assert client.delete(f"/v1/segments/{naming['id']}").status == 200
+    assert client.delete(f"/v1/segments/{base['id']}").json == {"id": base["id"], "deleted": True}
+    assert client.get(f"/v1/segments/{base['id']}").status == 404
+
+
+def test_a_circle_through_segments_is_refused(client: Client) -> None:
+    first = made(client, type="static")
+    one = made(client, rules=rules({"field": "segments", "op": "contains", "value": first["id"]}))
+    two = made(client, rules=rules({"field": "segments", "op": "contains", "value": one["id"]}))
+    for target in (one, two):
+        body = {"rules": rules({"field": "segments", "op": "contains", "value": target["id"]})}
+        answer = client.patch(f"/v1/segments/{one['id']}", body)
+        assert (answer.status, answer.fields) == (422, ["rules"])

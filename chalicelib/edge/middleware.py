@@ -14,11 +14,14 @@ from chalicelib.core import clock, ids
 from chalicelib.core.errors import AppError, MethodNotAllowed, NotFound
 from chalicelib.edge import errors, requests, responses
 from chalicelib.edge.requests import Request
+from chalicelib.platform import deadline
 from chalicelib.platform.observability import bind, log_failure, logger, unbind
 
 _current: ContextVar[Request] = ContextVar("request")
 
 _METHOD_NOT_ALLOWED = 405
+_DEADLINE = 15.0
+"""Seconds for which a request may begin calls to AWS; the last one takes up to 7 more, and the gateway waits for 29."""
 
 
 def current_request() -> Request:
@@ -36,7 +39,8 @@ def around_http(raw: ChaliceRequest | None, get_response: Callable[[Any], Respon
         request = requests.from_event(raw.to_original_event() if raw is not None else {}, request_id)
         token = _current.set(request)
         try:
-            response = _in_our_envelope(get_response(raw), request)
+            with deadline.within(_DEADLINE):
+                response = _in_our_envelope(get_response(raw), request)
         finally:
             _current.reset(token)
         method, route = request.method, request.route

@@ -80,13 +80,13 @@ class Adapter:
             return _health(self._probe(), request.method)
         match = self._resources.find(request.path)
         if match is None:
-            return own_response("MISSING_AUTHENTICATION_TOKEN")
+            return own_response("MISSING_AUTHENTICATION_TOKEN", request.method)
         event = to_event(request, match)
         try:
             return from_answer(self._app(event, LambdaContext("api_handler", TIMEOUT_S)), request.method)
         except Exception:
             _log.exception("%s %s failed outside of the app's own error handling", request.method, match.resource)
-            return own_response("DEFAULT_5XX")
+            return own_response("DEFAULT_5XX", request.method)
 
 
 async def _read_body(receive: Receive) -> bytes:

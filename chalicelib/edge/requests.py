@@ -12,6 +12,9 @@ from typing import Any
 from chalicelib.core import strict_json
 from chalicelib.core.errors import BadRequest, PayloadTooLarge
 
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+"""All that API Gateway passes on. Other servers let callers send any word."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_OVERHEAD = 4096
 """Bytes by which a gzip body may be longer than what it holds."""

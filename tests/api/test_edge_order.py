@@ -24,12 +24,12 @@ def assert_error(response: Response, status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/nope", "/v1", "/v1/things/a/b/c", "/v2/things"])
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "PUT", "TRACE", "FOO"])
 def test_an_unknown_path_is_404(caller: Client, path: str, method: str) -> None:
     assert_error(caller.request(method, path), 404, "not_found")
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "FOO"])
 def test_a_method_that_the_path_does_not_serve_is_405_with_allow(caller: Client, method: str) -> None:
     response = caller.request(method, "/v1/things/a")
     assert_error(response, 405, "method_not_allowed")

@@ -193,6 +193,11 @@ class TestRevoke:
             again = client.delete(f"/v1/settings/keys/{made['id']}{query}")
             assert (again.status, again.json) == (200, first.json)
 
+    @pytest.mark.parametrize("text", ["yes", "1", "True", "on", "", " true"])
+    def test_immediate_is_true_or_false(self, client: Client, text: str) -> None:
+        response = client.delete("/v1/settings/keys/key_x", query={"immediate": text})
+        assert (response.status, response.fields) == (400, ["immediate"])
+
     def test_a_key_of_another_project_is_404(self, client: Client, other_client: Client) -> None:
         assert other_client.delete(f"/v1/settings/keys/{first_key_id(client)}").code == "not_found"
 

@@ -105,7 +105,7 @@ keyring = Keyring()
 
 def authenticate(request: Request, access: Access, body_limit: int) -> tuple[Admission, str, int]:
     """The admission, the key's text and the project's `now`. Raises Unauthenticated."""
-    _refuse_secret_in_query(request)
+    _refuse_key_in_query(request, access)
     text = _from_header(request) if "authorization" in request.headers else None
     if text is None and access == "ingest":
         text = _from_query(request) or _from_body(request, body_limit)
@@ -157,14 +157,17 @@ def _look_up(text: str) -> Admission | None:
     return Admission(door, project, allowlist)
 
 
-def _refuse_secret_in_query(request: Request) -> None:
-    if any(key_model.is_secret(value) for values in request.query.values() for value in values):
+def _refuse_key_in_query(request: Request, access: Access) -> None:
+    texts = [text for name, values in request.query.items() for text in (name, *values)]
+    if any(map(key_model.holds_secret, texts)):
         raise _unauthenticated("A secret key must not stand in a URL: URLs are logged. Revoke it.")
+    if access == "management" and any(map(key_model.holds_key, texts)):
+        raise _unauthenticated("A key must not stand in the URL of a management call.")
 
 
 def refuse_secret_in_body(body: object) -> None:
     """Raises Unauthenticated where the body of an ingest call carries a secret key as its credential."""
-    if key_model.is_secret(_write_key_of(body) or ""):
+    if key_model.holds_secret(_write_key_of(body) or ""):
         raise _unauthenticated("A secret key goes into the Authorization header only.")
 
 

@@ -203,6 +203,21 @@ def test_a_rule_within_its_bounds_is_kept(client: Client, op: str, value: Any) -
     assert answer.json["scoring"]["lead"]["traits"] == [rule]
 
 
+def test_a_field_named_as_a_type_is_told_once(client: Client) -> None:
+    scoring = {"lead": {"half_life": "1d", "default_event": {"int": 1, "float": 2}}}
+    response = client.patch("/v1/settings", {"scoring": scoring})
+    assert response.fields == ["scoring.lead.default_event"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"scoring": {"lead": 1}}, {"scoring": 1}, {"quiet_hours": "x"}, {"ip_allowlist": {}}]
+)
+def test_no_message_names_a_class(client: Client, change: dict[str, Any]) -> None:
+    response = client.patch("/v1/settings", change)
+    (told,) = response.json["error"]["details"]
+    assert told["message"] in ("Input should be an object", "Input should be a list")
+
+
 def test_large_scores_are_422_and_not_too_much_for_the_table(client: Client) -> None:
     rule = {"field": "traits.plan", "op": "in", "value": ["x" * 900] * 4, "points": 1}
     response = client.patch("/v1/settings", {"scoring": {"lead": {"half_life": "1d", "traits": [rule] * 100}}})

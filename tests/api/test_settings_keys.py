@@ -64,6 +64,19 @@ class TestCreate:
         response = client.post("/v1/settings/keys", body)
         assert (response.status, response.fields) == (422, [field])
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"name": "", "scopes": ["nope"]},
+            {"name": ""},
+            {"name": 1, "type": "write", "scopes": ["contacts:read"]},
+            {"name": "a\u0000b", "scopes": []},
+        ],
+    )
+    def test_every_field_at_fault_is_named_at_once(self, client: Client, body: dict[str, object]) -> None:
+        fields = client.post("/v1/settings/keys", body).fields
+        assert [field.partition(".")[0] for field in fields] == ["name", "scopes"]
+
     def test_a_key_makes_no_key_with_scopes_that_it_lacks(self, client: Client) -> None:
         maker = Client(key_with(client, "settings:write", "contacts:read"))
         response = maker.post("/v1/settings/keys", {"name": "x", "scopes": ["contacts:read", "contacts:write"]})

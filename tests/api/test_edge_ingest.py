@@ -142,5 +142,11 @@ def test_a_mistyped_path_can_be_read_by_a_browser(sender: Client) -> None:
     assert response.headers["access-control-allow-origin"] == "*"
 
 
+def test_a_browser_may_read_when_to_try_again_and_which_request_it_was(sender: Client) -> None:
+    response = sender.post("/v1/track", {"event": "x"})
+    exposed = response.headers["access-control-expose-headers"].lower().split(", ")
+    assert set(exposed) == {"retry-after", *(n for n in response.headers if n.startswith("x-"))}
+
+
 def test_management_has_no_cors(sender: Client, project: CreatedProject) -> None:
     assert "access-control-allow-origin" not in sender.get("/v1/things/a", key=project.secret_key).headers

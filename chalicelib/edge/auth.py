@@ -29,9 +29,6 @@ V = TypeVar("V")
 
 Access = Literal["management", "ingest", "public"]
 
-INGEST_SCOPE = "contacts:write"
-"""What a secret key needs to call ingest."""
-
 _KEPT = 4 * clock.SECOND
 """Milliseconds; with the time of the look-up itself a change acts within 5 seconds."""
 
@@ -54,6 +51,7 @@ class Admission:
             key_id=self.door.key_id,
             key_type=self.door.type,
             scopes=self.door.scopes,
+            is_revoked=self.door.expires_at is not None,
             mode=self.project.mode,
             plan=self.project.plan,
         )
@@ -92,6 +90,11 @@ class Keyring:
             _remember(self._touched, key_id, now)
             return True
 
+    def touch_failed(self, key_id: str) -> None:
+        """Let the next call try again."""
+        with self._lock:
+            self._touched.pop(key_id, None)
+
     def forget(self) -> None:
         """Drop everything."""
         with self._lock:
@@ -127,7 +130,7 @@ def authenticate(request: Request, access: Access, body_limit: int) -> tuple[Adm
 def check_scope(principal: Principal, access: Access, scope: str | None) -> None:
     """Raises InsufficientScope. On ingest a write key needs none."""
     if access == "ingest":
-        scope = INGEST_SCOPE if principal.key_type == "secret" else None
+        scope = key_model.INGEST_SCOPE if principal.key_type == "secret" else None
     if scope is not None and not key_model.allows(principal.scopes, scope):
         raise InsufficientScope(scope, sorted(principal.scopes))
 
@@ -144,7 +147,10 @@ def note_use(principal: Principal, now: int) -> None:
         return
     try:
         apikeys.touch(principal.tenant, principal.key_id, now)
-    except (Unavailable, ConditionFailed):
+    except ConditionFailed:
+        metric("KeyUseUnnoted")
+    except Unavailable:
+        keyring.touch_failed(principal.key_id)
         metric("KeyUseUnnoted")
 
 

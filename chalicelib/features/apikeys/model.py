@@ -12,6 +12,9 @@ Mode = Literal["live", "test"]
 
 ALL = "*"
 SETTINGS_WRITE = "settings:write"
+INGEST_SCOPE = "contacts:write"
+"""What a secret key needs to call ingest, or to make a write key, which may call it too."""
+
 _SECTIONS = ("contacts", "segments", "referrals", "campaigns", "surveys", "waitlists", "webhooks", "settings")
 SCOPES = (
     *(f"{section}:{verb}" for section in _SECTIONS for verb in ("read", "write")),

@@ -47,8 +47,9 @@ def creation(
 def create(
     tenant: Tenant, body: NewKey, *, granted: frozenset[str], mode: Mode, now: int, receipt: Receipt
 ) -> CreatedKey:
-    """Make a key. Raises InsufficientScope where it would have a scope that its maker (`granted`) lacks."""
-    lacking = [scope for scope in body.scopes if not model.allows(granted, scope)]
+    """Make a key. Raises InsufficientScope where it could do what its maker (`granted`) may not."""
+    needed = [model.INGEST_SCOPE] if body.type == "write" else body.scopes
+    lacking = [scope for scope in needed if not model.allows(granted, scope)]
     if lacking:
         raise InsufficientScope(lacking[0], sorted(granted))
     key, text, ops = creation(tenant, body.name, body.type, body.scopes, mode=mode, now=now)

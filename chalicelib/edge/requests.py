@@ -34,6 +34,8 @@ class Request:
     source_ip: str = field(repr=False)
     request_id: str
     route: str = ""
+    full_path: str = ""
+    """The path as the caller sees it: behind API Gateway's own address a stage stands before `path`."""
     by_basic: bool = False
     """True where the caller gave its key as the user name of HTTP Basic; set by authentication."""
     _body: str | bytes | None = field(default=None, repr=False)
@@ -86,6 +88,7 @@ def from_event(event: Mapping[str, Any], request_id: str) -> Request:
         source_ip=str((context.get("identity") or {}).get("sourceIp") or ""),
         request_id=request_id,
         route=str(context.get("resourcePath") or ""),
+        full_path=str(context.get("path") or ""),
         _body=event.get("body"),
         _is_base64=bool(event.get("isBase64Encoded")),
     )

@@ -140,7 +140,7 @@ def to_event(request: HttpRequest, match: Match, request_id: str | None = None) 
             "apiId": "local",
             "stage": STAGE,
             "protocol": "HTTP/1.1",
-            "path": f"/{STAGE}{request.path}",
+            "path": request.path,  # as behind a domain of one's own, where no stage stands before it
             "resourcePath": match.resource,
             "httpMethod": request.method,
             "requestId": identifier,

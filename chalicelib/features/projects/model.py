@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from chalicelib.core.bounds import has_control
+
 Mode = Literal["live", "test"]
 Plan = Literal["free", "growth", "scale"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -47,6 +49,12 @@ class Project:
     ip_allowlist: tuple[str, ...] = ()
     referral_base_url: str | None = None
     scoring: dict[str, Any] = field(default_factory=lambda: DEFAULT_SCORING)
+
+
+def is_name(text: str) -> bool:
+    """True for what may be a project's name; half of a surrogate pair is what is left of bytes that are no UTF-8."""
+    is_whole = not any("\ud800" <= character <= "\udfff" for character in text)
+    return is_whole and bool(text.strip()) and len(text) <= NAME_MAX and not has_control(text)
 
 
 def parse_network(text: str) -> Network:

@@ -148,7 +148,7 @@ def _documents(sections: Sequence[Router]) -> tuple[Callable[[str], str], Callab
 
 
 def _address(request: Request) -> str:
-    """Where the API answers, as the caller reached it; no slash at its end, since paths are put behind it as they are."""
+    """Where the API answers, as the caller reached it; no slash at its end: paths are put behind it as they are."""
     host = request.headers.get("host", "")
     scheme = "https" if request.headers.get("x-forwarded-proto") == "https" else "http"
     stage, _, _ = request.full_path.rpartition(request.route)

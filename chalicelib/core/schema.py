@@ -7,6 +7,7 @@ import re
 from typing import Annotated, Any, Generic, TypeVar, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -16,6 +17,7 @@ from pydantic import (
     field_validator,
 )
 
+from chalicelib.core.bounds import has_control
 from chalicelib.core.clock import parse_instant
 
 T = TypeVar("T")
@@ -72,6 +74,16 @@ class Page(Answer, Generic[T]):
     data: list[T]
     has_more: bool
     next_cursor: Annotated[str | None, Field(description="Where the next page goes on; null at the end.")]
+
+
+def _line(text: str) -> str:
+    if not text.strip() or has_control(text):
+        raise ValueError("This must not be blank, nor have control characters.")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_line)]
+"""Text that is not blank and has no control character, line breaks included."""
 
 
 def _instant(text: object) -> object:

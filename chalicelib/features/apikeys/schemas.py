@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from chalicelib.core import clock
-from chalicelib.core.bounds import has_control
-from chalicelib.core.schema import Answer, Body, Page, Query
+from chalicelib.core.schema import Answer, Body, Line, Page, Query
 from chalicelib.features.apikeys.model import SCOPES, ApiKey, KeyType
 
 
@@ -16,19 +15,13 @@ def _known_scope(text: str) -> str:
     return text
 
 
-def _line(text: str) -> str:
-    if not text.strip() or has_control(text):
-        raise ValueError("This must not be blank, nor have control characters.")
-    return text
-
-
 Scope = Annotated[str, AfterValidator(_known_scope), Field(json_schema_extra={"enum": list(SCOPES)})]
 
 
 class NewKey(Body):
     """A key to make. A write key takes no scopes; a secret key needs one at least."""
 
-    name: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_line)]
+    name: Annotated[Line, Field(min_length=1, max_length=128)]
     type: Literal["secret", "write"] = "secret"
     # The default is judged too: a refusal names this field beside every other one that is at fault.
     scopes: Annotated[list[Scope], Field(max_length=len(SCOPES), validate_default=True)] = Field(default_factory=list)

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict  # pydantic takes that of `typing` from 
 from chalicelib.core import clock, strict_json
 from chalicelib.core.bounds import has_control
 from chalicelib.core.durations import parse_duration
-from chalicelib.core.schema import Answer, Body
+from chalicelib.core.schema import Answer, Body, Line
 from chalicelib.features.projects.model import DEFAULT_SCORING, NAME_MAX, Plan, Project, parse_network
 
 _DOMAIN = re.compile(
@@ -100,14 +100,9 @@ def _half_life(text: str) -> str:
     return text
 
 
-def _line(text: str) -> str:
-    if not text.strip() or has_control(text):
-        raise ValueError("This must not be blank, nor have control characters.")
-    return text
-
-
 def _lines(text: str) -> str:
-    _line(re.sub(r"\r?\n", " ", text))
+    if not text.strip() or has_control(re.sub(r"\r?\n", " ", text)):
+        raise ValueError("This must not be blank, nor have control characters but line breaks.")
     return text
 
 
@@ -143,10 +138,10 @@ _SCALARS: list[dict[str, Any]] = [
     {"type": "boolean"},
 ]
 
-Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX), AfterValidator(_line)]
+Name = Annotated[Line, Field(min_length=1, max_length=NAME_MAX)]
 Points = Annotated[int | float, Field(ge=-_POINTS_MAX, le=_POINTS_MAX)]
 Network = Annotated[str, Field(max_length=64), AfterValidator(_network)]
-EventName = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_line)]
+EventName = Annotated[Line, Field(min_length=1, max_length=256)]
 Op = Literal["eq", "neq", "gt", "gte", "lt", "lte", "contains", "in", "exists", "not_exists"]
 RuleValue = Annotated[
     Any,
@@ -171,7 +166,7 @@ class QuietHoursBody(Body):
 class TraitPoints(Body):
     """Points for a contact whose trait matches."""
 
-    field: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_line)]
+    field: Annotated[Line, Field(min_length=1, max_length=256)]
     op: Op
     # Made by a factory so that the document shows no default: null is no value.
     value: RuleValue = Field(default_factory=lambda: None)
@@ -227,7 +222,7 @@ class SettingsPatch(Body):
     domain: Annotated[str, Field(max_length=253), AfterValidator(_domain)] | None = None
     timezone: Annotated[str, AfterValidator(_zone), Field(examples=["Europe/London"])] = ""
     default_from_email: Annotated[str, Field(max_length=254), AfterValidator(_email)] | None = None
-    sender_name: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_line)] | None = None
+    sender_name: Annotated[Line, Field(min_length=1, max_length=128)] | None = None
     postal_address: Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_lines)] | None = None
     quiet_hours: QuietHoursBody | None = None
     ip_allowlist: Annotated[list[Network], Field(max_length=_ALLOWLIST_MAX)] | None = None

@@ -54,8 +54,13 @@ deploy: $(LOCAL) ## Deploy the artifact to AWS (STAGE)
 reset: $(LOCAL) ## Delete the local stack's state
 	@$(BIN)/python -m infra.local reset
 
+# By the environment, as they were given: neither make nor the shell is to find anything to run in a name.
+unexport NAME MODE PLAN
+create-project: export PROJECT_NAME = $(value NAME)
+create-project: export PROJECT_MODE = $(value MODE)
+create-project: export PROJECT_PLAN = $(value PLAN)
 create-project: $(LOCAL) ## Make a project on the running local stack (NAME, MODE=live|test, PLAN=free|growth|scale)
-	@$(BIN)/python -m infra.local create-project --name "$(NAME)" --mode "$(MODE)" --plan "$(PLAN)"
+	@$(BIN)/python -m infra.local create-project --name="$$PROJECT_NAME" --mode="$$PROJECT_MODE" --plan="$$PROJECT_PLAN"
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then echo "GrowthOS needs Python 3.11, 3.12 or 3.13; none was found" >&2; exit 1; fi

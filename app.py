@@ -11,7 +11,8 @@ from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, SQSEvent
 
 _RUNS_ALL = "app.app"
 
-app = Chalice(app_name="growthos")
+# Its own logging would write each line of `platform.observability` a second time: both use the logger of that name.
+app = Chalice(app_name="growthos", configure_logs=False)
 
 # Lambda says in _HANDLER which function this is: the workers start without the routes and their models.
 if os.environ.get("_HANDLER", _RUNS_ALL) == _RUNS_ALL:

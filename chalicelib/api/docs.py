@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from dataclasses import replace
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from chalicelib.core.errors import NotFound
 from chalicelib.edge import openapi
 from chalicelib.edge.call import Call, Reply
 from chalicelib.edge.openapi import Description
+from chalicelib.edge.requests import Request
 from chalicelib.edge.router import Router
 
 _EXAMPLES = Path(__file__).parent / "examples.json"
@@ -19,6 +22,7 @@ _JSON = "application/json"
 _SCRIPT = "text/javascript; charset=utf-8"
 _STYLE = "text/css; charset=utf-8"
 _PAGE = "text/html; charset=utf-8"
+_MOVED = 308
 _DAY_SECONDS = 86_400
 _KEPT = f"public, max-age={_DAY_SECONDS}"
 
@@ -69,12 +73,20 @@ SwaggerUIBundle({
 });
 """
 
+_SERVER = "https://api.invalid"
+"""Stands in the documents, which are made once, for the address at which a caller reached us."""
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?")
+_ADDRESSES_KEPT = 16
+
 _MANAGEMENT = Description(
+    server=_SERVER,
     title="GrowthOS Management API",
     text="Every resource of a project, for your servers. Never put a secret key where others can read it.",
     schemes={"secretKey": {"type": "http", "scheme": "bearer", "description": "A secret key: `gos_sk_…`."}},
 )
 _INGEST = Description(
+    server=_SERVER,
     title="GrowthOS Ingest API",
     text="What browsers, apps and servers send: the calls of the Segment spec, in snake_case or camelCase. Bodies are "
     "read as JSON whatever their content type says, and may be gzip. A body has at most 500 KB, unpacked.",
@@ -92,18 +104,21 @@ def router_for(sections: Sequence[Router]) -> Router:
     management, ingest = _documents(sections)
 
     @router.get("/openapi/management.json", access="public")
-    def get_management_document(_: Call[None, None]) -> Reply:
+    def get_management_document(call: Call[None, None]) -> Reply:
         """Get the OpenAPI document of the Management API."""
-        return _reply(management(), _JSON)
+        return _reply(management(_address(call.request)), _JSON)
 
     @router.get("/openapi/ingest.json", access="public")
-    def get_ingest_document(_: Call[None, None]) -> Reply:
+    def get_ingest_document(call: Call[None, None]) -> Reply:
         """Get the OpenAPI document of the Ingest API."""
-        return _reply(ingest(), _JSON)
+        return _reply(ingest(_address(call.request)), _JSON)
 
     @router.get("/docs", access="public")
-    def get_docs(_: Call[None, None]) -> Reply:
+    def get_docs(call: Call[None, None]) -> Reply:
         """Read the API, and try it."""
+        if call.request.path.endswith("/"):
+            # The page's own addresses are relative, so that they are right behind any stage.
+            return Reply("", status=_MOVED, headers={"Location": "../docs"})
         return _reply(_HTML, _PAGE, {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"})
 
     @router.get("/docs/assets/{asset}", access="public")
@@ -118,24 +133,32 @@ def router_for(sections: Sequence[Router]) -> Router:
     return router
 
 
-def _documents(sections: Sequence[Router]) -> tuple[Callable[[], str], Callable[[], str]]:
-    """What makes the texts of the two documents, each once in this process."""
+def _documents(sections: Sequence[Router]) -> tuple[Callable[[str], str], Callable[[str], str]]:
+    """What gives the texts of the two documents for an address; each is made once in this process."""
 
     @cache
-    def management() -> str:
-        return _text(_MANAGEMENT, "management", sections)
+    def text(access: str) -> str:
+        return _text(_MANAGEMENT if access == "management" else _INGEST, access, sections)
 
-    @cache
-    def ingest() -> str:
-        return _text(_INGEST, "ingest", sections)
+    @lru_cache(_ADDRESSES_KEPT)
+    def at(access: str, address: str) -> str:
+        return text(access).replace(_SERVER, address, 1)
 
-    return management, ingest
+    return partial(at, "management"), partial(at, "ingest")
+
+
+def _address(request: Request) -> str:
+    """Where the API answers, as the caller reached it; no slash at its end: paths are put behind it as they are."""
+    host = request.headers.get("host", "")
+    scheme = "https" if request.headers.get("x-forwarded-proto") == "https" else "http"
+    stage, _, _ = request.full_path.rpartition(request.route)
+    return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{stage}"
 
 
 def _text(about: Description, access: str, sections: Sequence[Router]) -> str:
     endpoints = [endpoint for section in sections for endpoint in section.endpoints if endpoint.access == access]
     examples: dict[str, Any] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
-    return json.dumps(openapi.document(Description(about.title, about.text, about.schemes, examples), endpoints))
+    return json.dumps(openapi.document(replace(about, examples=examples), endpoints))
 
 
 def _reply(text: str, content_type: str, headers: Mapping[str, str] | None = None) -> Reply:

@@ -1,5 +1,6 @@
 """Settings of the project, and its API keys."""
 
+from chalicelib.core.errors import Conflict
 from chalicelib.core.schema import PageQuery
 from chalicelib.edge.call import Call
 from chalicelib.edge.router import Router
@@ -31,8 +32,14 @@ def list_keys(call: Call[PageQuery, None]) -> KeyPage:
 
 @router.post("/v1/settings/keys", scope="settings:write", body=NewKey, answer=CreatedKey, status=201, idempotent=True)
 def create_key(call: Call[None, NewKey]) -> CreatedKey:
-    """Create an API key. The answer shows the key this once."""
+    """Create an API key. The answer shows the key this once.
+
+    A key makes none with scopes that it lacks; for a write key, which may call ingest, it needs `contacts:write`. A
+    revoked key in its grace period makes none (409).
+    """
     caller = call.principal
+    if caller.is_revoked:
+        raise Conflict("This key was revoked: it makes no other keys. Use one that was not.")
     return apikeys.create(
         call.tenant, call.body, granted=caller.scopes, mode=caller.mode, now=call.now, receipt=call.receipt
     )

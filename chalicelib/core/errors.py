@@ -1,14 +1,20 @@
 """Every error that a caller can see, with its status and code. `edge/errors.py` alone knows the envelope."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 Detail = dict[str, Any]
 
+_KEY = re.compile(r"gos_[sw]k_[A-Za-z0-9_-]*")
+
 
 def detail(field: str, reason: str, message: str) -> Detail:
-    """One entry of an error's `details`; `field` is the dotted path, list positions included."""
-    return {"field": field, "reason": reason, "message": message}
+    """One entry of an error's `details`; `field` is the dotted path, list positions included.
+
+    What looks like an API key is left out: callers log the errors that they get.
+    """
+    return {"field": _KEY.sub("gos_***", field), "reason": reason, "message": _KEY.sub("gos_***", message)}
 
 
 class AppError(Exception):

@@ -3,13 +3,26 @@
 Models are built when first used (`defer_build`): a container uses few of them, and building all costs its start.
 """
 
-from typing import Annotated, Generic, TypeVar
+import re
+from typing import Annotated, Any, Generic, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
+from chalicelib.core.bounds import has_control
 from chalicelib.core.clock import parse_instant
 
 T = TypeVar("T")
+
+_WHOLE = re.compile(r"-?[0-9]+")
 
 
 class Body(BaseModel):
@@ -19,9 +32,25 @@ class Body(BaseModel):
 
 
 class Query(BaseModel):
-    """A request's query parameters: unknown ones are refused; numbers and booleans are read from their text."""
+    """A request's query parameters: unknown ones are refused; numbers and booleans are read from their text.
+
+    A number is decimal digits, a boolean `true` or `false`: pydantic alone takes ` 1`, `1_0`, `1.0` and `yes` too.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: Any, info: ValidationInfo) -> Any:
+        known = cls.model_fields[info.field_name or ""]
+        if not isinstance(value, str) or any(isinstance(entry, BeforeValidator) for entry in known.metadata):
+            return value
+        kinds = get_args(known.annotation) or (known.annotation,)
+        if bool in kinds and value not in ("true", "false"):
+            raise ValueError("This is true or false.")
+        if int in kinds and not _WHOLE.fullmatch(value):
+            raise ValueError("This is a whole number in decimal digits.")
+        return value
 
 
 class Answer(BaseModel):
@@ -45,6 +74,16 @@ class Page(Answer, Generic[T]):
     data: list[T]
     has_more: bool
     next_cursor: Annotated[str | None, Field(description="Where the next page goes on; null at the end.")]
+
+
+def _line(text: str) -> str:
+    if not text.strip() or has_control(text):
+        raise ValueError("This must not be blank, nor have control characters.")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_line)]
+"""Text that is not blank and has no control character, line breaks included."""
 
 
 def _instant(text: object) -> object:

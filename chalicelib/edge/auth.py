@@ -29,9 +29,6 @@ V = TypeVar("V")
 
 Access = Literal["management", "ingest", "public"]
 
-INGEST_SCOPE = "contacts:write"
-"""What a secret key needs to call ingest."""
-
 _KEPT = 4 * clock.SECOND
 """Milliseconds; with the time of the look-up itself a change acts within 5 seconds."""
 
@@ -54,6 +51,7 @@ class Admission:
             key_id=self.door.key_id,
             key_type=self.door.type,
             scopes=self.door.scopes,
+            is_revoked=self.door.expires_at is not None,
             mode=self.project.mode,
             plan=self.project.plan,
         )
@@ -92,6 +90,11 @@ class Keyring:
             _remember(self._touched, key_id, now)
             return True
 
+    def touch_failed(self, key_id: str) -> None:
+        """Let the next call try again."""
+        with self._lock:
+            self._touched.pop(key_id, None)
+
     def forget(self) -> None:
         """Drop everything."""
         with self._lock:
@@ -105,7 +108,7 @@ keyring = Keyring()
 
 def authenticate(request: Request, access: Access, body_limit: int) -> tuple[Admission, str, int]:
     """The admission, the key's text and the project's `now`. Raises Unauthenticated."""
-    _refuse_secret_in_query(request)
+    _refuse_key_in_query(request, access)
     text = _from_header(request) if "authorization" in request.headers else None
     if text is None and access == "ingest":
         text = _from_query(request) or _from_body(request, body_limit)
@@ -127,7 +130,7 @@ def authenticate(request: Request, access: Access, body_limit: int) -> tuple[Adm
 def check_scope(principal: Principal, access: Access, scope: str | None) -> None:
     """Raises InsufficientScope. On ingest a write key needs none."""
     if access == "ingest":
-        scope = INGEST_SCOPE if principal.key_type == "secret" else None
+        scope = key_model.INGEST_SCOPE if principal.key_type == "secret" else None
     if scope is not None and not key_model.allows(principal.scopes, scope):
         raise InsufficientScope(scope, sorted(principal.scopes))
 
@@ -144,7 +147,10 @@ def note_use(principal: Principal, now: int) -> None:
         return
     try:
         apikeys.touch(principal.tenant, principal.key_id, now)
-    except (Unavailable, ConditionFailed):
+    except ConditionFailed:
+        metric("KeyUseUnnoted")
+    except Unavailable:
+        keyring.touch_failed(principal.key_id)
         metric("KeyUseUnnoted")
 
 
@@ -157,14 +163,17 @@ def _look_up(text: str) -> Admission | None:
     return Admission(door, project, allowlist)
 
 
-def _refuse_secret_in_query(request: Request) -> None:
-    if any(key_model.is_secret(value) for values in request.query.values() for value in values):
+def _refuse_key_in_query(request: Request, access: Access) -> None:
+    texts = [text for name, values in request.query.items() for text in (name, *values)]
+    if any(map(key_model.holds_secret, texts)):
         raise _unauthenticated("A secret key must not stand in a URL: URLs are logged. Revoke it.")
+    if access == "management" and any(map(key_model.holds_key, texts)):
+        raise _unauthenticated("A key must not stand in the URL of a management call.")
 
 
 def refuse_secret_in_body(body: object) -> None:
     """Raises Unauthenticated where the body of an ingest call carries a secret key as its credential."""
-    if key_model.is_secret(_write_key_of(body) or ""):
+    if key_model.holds_secret(_write_key_of(body) or ""):
         raise _unauthenticated("A secret key goes into the Authorization header only.")
 
 

@@ -20,12 +20,13 @@ Plan = Literal["free", "growth", "scale"]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls: a key of one project."""
+    """Who calls: a key of one project; a revoked one is in its grace period."""
 
     tenant: Tenant
     key_id: str
     key_type: KeyType
     scopes: frozenset[str]
+    is_revoked: bool
     mode: Mode
     plan: Plan
 

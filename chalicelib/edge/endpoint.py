@@ -90,7 +90,8 @@ def _answer(endpoint: Endpoint, request: Request, path: Mapping[str, str], heade
     headers |= limiter.admit(principal, endpoint.access)
     auth.note_use(principal, now)
     request.open_body(endpoint.body_max)
-    return _call(endpoint, request, path, now, principal, _receipt(endpoint, request, principal, key_text, now))
+    receipt = _receipt(endpoint, request, path, principal, key_text, now)
+    return _call(endpoint, request, path, now, principal, receipt)
 
 
 def _call(
@@ -101,6 +102,9 @@ def _call(
     principal: Principal | None,
     receipt: Receipt | None,
 ) -> Outcome:
+    # Before validation: a key that was used with another body is told as that, whatever the body is.
+    if receipt is not None and (before := receipt.recall()):
+        return _replayed(before)
     is_management = endpoint.access == "management"
     query = validation.read_query(request, endpoint.query, tolerant=not is_management)
     if endpoint.access == "ingest" and endpoint.method == "POST":
@@ -108,22 +112,24 @@ def _call(
     body = validation.read_body(request, endpoint.body, any_type=not is_management) if endpoint.body else None
     if not all(_IDENTIFIER.fullmatch(value) for value in path.values()):
         raise NotFound("There is nothing under this path.")
-    if receipt is not None and (before := receipt.recall()):
-        return _replayed(before)
     answer = endpoint.handler(Call(request, path, query, body, now, principal, receipt))
     if isinstance(answer, Reply):
         return Outcome(answer.status or endpoint.status, answer.body, dict(answer.headers))
     return Outcome(endpoint.status, answer)
 
 
-def _receipt(endpoint: Endpoint, request: Request, principal: Principal, key_text: str, now: int) -> Receipt:
+def _receipt(
+    endpoint: Endpoint, request: Request, path: Mapping[str, str], principal: Principal, key_text: str, now: int
+) -> Receipt:
     key = request.headers.get("idempotency-key") if endpoint.idempotent else None
     if key is None:
         return Receipt(principal.tenant, now)
     if not _IDEMPOTENCY_KEY.fullmatch(key):
         message = "An Idempotency-Key is 1 to 255 printable ASCII characters."
         raise BadRequest(message, details=[detail("Idempotency-Key", "invalid", message)])
-    bound = b"\n".join([endpoint.method.encode(), request.path.encode(errors="replace"), request.payload])
+    # The resource, not the path as it was written, which may have a slash at its end or a stage before it.
+    resource = endpoint.path.format_map(path).encode(errors="replace")
+    bound = b"\n".join([endpoint.method.encode(), resource, request.payload])
     return Receipt(principal.tenant, now, secret=key_text, idempotency_key=key, request=bound)
 
 

@@ -11,14 +11,16 @@ from chalice.app import Request as ChaliceRequest
 from chalice.app import Response
 
 from chalicelib.core import clock, ids
-from chalicelib.core.errors import AppError, MethodNotAllowed, NotFound
+from chalicelib.core.errors import MethodNotAllowed, NotFound
 from chalicelib.edge import errors, requests, responses
-from chalicelib.edge.requests import Request
+from chalicelib.edge.requests import METHODS, Request
+from chalicelib.platform import deadline
 from chalicelib.platform.observability import bind, log_failure, logger, unbind
 
 _current: ContextVar[Request] = ContextVar("request")
 
-_METHOD_NOT_ALLOWED = 405
+_DEADLINE = 15.0
+"""Seconds for which a request may begin calls to AWS; the last one takes up to 7 more, and the gateway waits for 29."""
 
 
 def current_request() -> Request:
@@ -33,10 +35,13 @@ def around_http(raw: ChaliceRequest | None, get_response: Callable[[Any], Respon
     unbind()
     bind(request_id=request_id)
     try:
-        request = requests.from_event(raw.to_original_event() if raw is not None else {}, request_id)
+        event = raw.to_original_event() if raw is not None else {}
+        request = requests.from_event(event, request_id)
+        _let_through(event, request.method)
         token = _current.set(request)
         try:
-            response = _in_our_envelope(get_response(raw), request)
+            with deadline.within(_DEADLINE):
+                response = _in_our_envelope(get_response(raw), request)
         finally:
             _current.reset(token)
         method, route = request.method, request.route
@@ -50,13 +55,18 @@ def around_http(raw: ChaliceRequest | None, get_response: Callable[[Any], Respon
     return response
 
 
+def _let_through(event: dict[str, Any], method: str) -> None:
+    """Bring a method that Chalice does not know to the path's view, which judges by our own request."""
+    if method not in METHODS and "requestContext" in event:
+        event["requestContext"]["httpMethod"] = METHODS[0]
+
+
 def _in_our_envelope(response: Response, request: Request) -> Response:
     """Chalice's own answers have a dictionary as their body, ours have text."""
     if isinstance(response.body, str):
         return response
-    if response.status_code == _METHOD_NOT_ALLOWED:
-        error: AppError = NotFound("There is nothing under this path.")
-        if allowed := str(response.headers.get("Allow", "")):
-            error = MethodNotAllowed(allowed.split(", "))
-        return responses.to_chalice(errors.envelope(error, request.request_id))
+    # With all methods let through, what remains of 405 are routes that the app does not have.
+    if response.status_code == MethodNotAllowed.status:
+        error = errors.envelope(NotFound("There is nothing under this path."), request.request_id)
+        return responses.to_chalice(error)
     return responses.to_chalice(errors.internal_error(request.request_id))

@@ -14,6 +14,7 @@ from chalicelib.core.errors import (
     Conflict,
     InsufficientScope,
     IpNotAllowed,
+    MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
     RateLimited,
@@ -36,14 +37,25 @@ _ACCEPTED, _OK = 202, 200
 _RETRIED = (RateLimited.status, Unavailable.status)
 
 
-class ErrorDetail(Answer):
-    """What is wrong with one field. `insufficient_scope` gives `required_scope` and `granted_scopes` instead."""
+class FieldDetail(Answer):
+    """What is wrong with one field or parameter: its dotted path, a reason for programs, and a message for people."""
 
-    field: str | None = None
-    reason: str | None = None
-    message: str | None = None
-    required_scope: str | None = None
-    granted_scopes: list[str] | None = None
+    field: str
+    reason: str
+    message: str
+
+
+class ScopeDetail(Answer):
+    """What an `insufficient_scope` lacks."""
+
+    required_scope: str
+    granted_scopes: list[str]
+
+
+class MergedDetail(Answer):
+    """Where a contact that was merged into another one is now."""
+
+    merged_into: str
 
 
 class ErrorBody(Answer):
@@ -51,7 +63,7 @@ class ErrorBody(Answer):
 
     code: str
     message: str
-    details: list[dict[str, Any]]
+    details: list[FieldDetail | ScopeDetail | MergedDetail]
 
 
 class ErrorAnswer(Answer):
@@ -74,6 +86,7 @@ class Description:
 
     title: str
     text: str
+    server: str
     schemes: Mapping[str, Schema]
     examples: Examples = field(default_factory=dict)
 
@@ -88,13 +101,12 @@ def document(about: Description, endpoints: Sequence[Endpoint]) -> Schema:
     return {
         "openapi": "3.1.0",
         "info": {"title": about.title, "version": "1", "description": about.text},
-        # Relative to the document, so that it is right behind any stage and domain.
-        "servers": [{"url": ".."}],
+        "servers": [{"url": about.server}],
         "tags": [{"name": name} for name in dict.fromkeys(_tag(endpoint) for endpoint in endpoints)],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(components.items())),
-            "headers": _HEADERS,
+            "headers": {name: header for name, header in _HEADERS.items() if name in _headers_in(paths)},
             "securitySchemes": dict(about.schemes),
         },
     }
@@ -226,13 +238,16 @@ def _successes(endpoint: Endpoint) -> dict[int, str]:
 
 def _errors(endpoint: Endpoint) -> list[type[AppError]]:
     """The errors of the contract's table that the endpoint can give."""
-    errors: list[type[AppError]] = [BadRequest, Unauthenticated, InsufficientScope, IpNotAllowed]
+    errors: list[type[AppError]] = [
+        *(BadRequest, Unauthenticated, InsufficientScope, IpNotAllowed),
+        *(MethodNotAllowed, PayloadTooLarge),
+    ]
     if _PATH_PARAMETER.search(endpoint.path):
         errors.append(NotFound)
     if endpoint.access == "management" and endpoint.method != "GET":
         errors.append(Conflict)
     if endpoint.body is not None:
-        errors += [PayloadTooLarge, ValidationFailed]
+        errors.append(ValidationFailed)
     return [*errors, RateLimited, AppError, Unavailable]
 
 
@@ -259,7 +274,14 @@ def _error_example(endpoint: Endpoint, error: type[AppError]) -> Schema:
 def _headers_of(status: int) -> list[str]:
     if status == Unauthenticated.status:
         return ["WWW-Authenticate"]
+    if status == MethodNotAllowed.status:
+        return ["Allow"]
     return [*_RATE_HEADERS, *(["Retry-After"] if status in _RETRIED else [])]
+
+
+def _headers_in(paths: Mapping[str, Schema]) -> set[str]:
+    responses = [response for item in paths.values() for op in item.values() for response in op["responses"].values()]
+    return {name for response in responses for name in response["headers"]}
 
 
 def _header_refs(names: Sequence[str]) -> Schema:
@@ -287,5 +309,6 @@ _HEADERS: dict[str, Schema] = {
     "X-RateLimit-Reset": _header("When the next second's calls are given, in Unix seconds."),
     "Retry-After": _header("Seconds to wait before the call is made again."),
     "Idempotency-Replayed": _header("`true` where this is the answer to an earlier call.", "string"),
+    "Allow": _header("The methods that the path serves.", "string"),
     "WWW-Authenticate": _header("How to give the key.", "string"),
 }

@@ -12,6 +12,9 @@ from typing import Any
 from chalicelib.core import strict_json
 from chalicelib.core.errors import BadRequest, PayloadTooLarge
 
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+"""All that API Gateway passes on. Other servers let callers send any word."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_OVERHEAD = 4096
 """Bytes by which a gzip body may be longer than what it holds."""
@@ -31,6 +34,8 @@ class Request:
     source_ip: str = field(repr=False)
     request_id: str
     route: str = ""
+    full_path: str = ""
+    """The path as the caller sees it: behind API Gateway's own address a stage stands before `path`."""
     by_basic: bool = False
     """True where the caller gave its key as the user name of HTTP Basic; set by authentication."""
     _body: str | bytes | None = field(default=None, repr=False)
@@ -87,6 +92,7 @@ def from_event(event: Mapping[str, Any], request_id: str) -> Request:
         source_ip=str((context.get("identity") or {}).get("sourceIp") or ""),
         request_id=request_id,
         route=str(context.get("resourcePath") or ""),
+        full_path=str(context.get("path") or ""),
         _body=event.get("body"),
         _is_base64=bool(event.get("isBase64Encoded")),
     )

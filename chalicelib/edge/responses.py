@@ -15,8 +15,12 @@ _CORS_HEADERS = "authorization, content-type"
 _CORS_MAX_AGE_SECONDS = "7200"
 _HEADER_LIST = re.compile(r"[A-Za-z0-9_, -]{1,512}")
 
-OPEN_TO_ALL_ORIGINS = {"Access-Control-Allow-Origin": "*"}
-"""On every ingest answer, errors too: browsers of any site send events."""
+OPEN_TO_ALL_ORIGINS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, "
+    "X-RateLimit-Reset",
+}
+"""On every ingest answer, errors too: browsers of any site send events, and read what says when to try again."""
 
 
 @dataclass(slots=True)

@@ -37,6 +37,7 @@ from chalicelib.edge import errors, responses
 from chalicelib.edge.auth import Access
 from chalicelib.edge.endpoint import Endpoint, Handler, Method
 from chalicelib.edge.middleware import current_request
+from chalicelib.edge.requests import METHODS
 from chalicelib.edge.responses import OPEN_TO_ALL_ORIGINS, Outcome
 
 H = TypeVar("H", bound=Handler)
@@ -53,9 +54,6 @@ class Options(TypedDict, total=False):
     status: int
     also: tuple[int, ...]
     idempotent: bool
-
-
-ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
 class Router:
@@ -89,7 +87,7 @@ class Router:
             by_path.setdefault(declared.path, []).append(declared)
         for path, declared_here in by_path.items():
             view = _view(declared_here)
-            blueprint.route(path, methods=list(ALL_METHODS), content_types=[], name=view.__name__)(view)
+            blueprint.route(path, methods=list(METHODS), content_types=[], name=view.__name__)(view)
         return blueprint
 
     def _declare(
@@ -153,14 +151,14 @@ def fallback() -> Blueprint:
     """What answers every path that nothing else serves. It is the last blueprint."""
     blueprint = Blueprint("chalicelib.edge.fallback")
     for path, name in (("/", "root"), ("/{proxy+}", "anything_else")):
-        blueprint.route(path, methods=list(ALL_METHODS), content_types=[], name=name)(_nothing_here)
+        blueprint.route(path, methods=list(METHODS), content_types=[], name=name)(_nothing_here)
     return blueprint
 
 
 def _nothing_here() -> Response:
-    return responses.to_chalice(
-        errors.envelope(NotFound("There is nothing under this path."), current_request().request_id)
-    )
+    outcome = errors.envelope(NotFound("There is nothing under this path."), current_request().request_id, at_root=True)
+    outcome.headers |= OPEN_TO_ALL_ORIGINS  # as the gateway's own: a mistyped path of ingest is to be readable too
+    return responses.to_chalice(outcome)
 
 
 def _view(declared: list[Endpoint]) -> Callable[..., Response]:

@@ -6,10 +6,15 @@ from typing import Any, get_origin
 from pydantic import BaseModel, ValidationError
 
 from chalicelib.core.errors import BadRequest, Detail, ValidationFailed, detail
+from chalicelib.edge import locations
 from chalicelib.edge.requests import Request
 
 _DETAILS_MAX = 100
 _OUR_OWN = "Value error, "
+_IN_WORDS_OF_JSON = dict.fromkeys(("model_type", "dict_type"), "Input should be an object") | {
+    "list_type": "Input should be a list"
+}
+"""Where pydantic's message names a class of ours or of Python."""
 
 
 def read_query(request: Request, model: type[BaseModel] | None, *, tolerant: bool) -> BaseModel | None:
@@ -25,7 +30,7 @@ def read_query(request: Request, model: type[BaseModel] | None, *, tolerant: boo
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise BadRequest("A query parameter is wrong.", details=_details(error, raw)) from None
+        raise BadRequest("A query parameter is wrong.", details=_details(error, model)) from None
 
 
 def read_body(request: Request, model: type[BaseModel], *, any_type: bool) -> BaseModel:
@@ -45,7 +50,7 @@ def read_body(request: Request, model: type[BaseModel], *, any_type: bool) -> Ba
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise ValidationFailed("The request breaks a rule.", details=_details(error, value)) from None
+        raise ValidationFailed("The request breaks a rule.", details=_details(error, model)) from None
 
 
 def _query_fault(name: str, values: Sequence[str], fields: Mapping[str, Any]) -> Detail | None:
@@ -78,28 +83,11 @@ def _says_json(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() == "application/json"
 
 
-def _details(error: ValidationError, given: Any) -> list[Detail]:
+def _details(error: ValidationError, model: type[BaseModel]) -> list[Detail]:
     """One entry for each field: where a field breaks several rules (a union's branches), the first."""
     entries: dict[str, Detail] = {}
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        field = _dotted(fault["loc"], given, missing=fault["type"] == "missing")
-        entries.setdefault(field, detail(field, fault["type"], fault["msg"].removeprefix(_OUR_OWN)))
+        field = locations.dotted(fault["loc"], model)
+        message = _IN_WORDS_OF_JSON.get(fault["type"], fault["msg"]).removeprefix(_OUR_OWN)
+        entries.setdefault(field, detail(field, fault["type"], message))
     return list(entries.values())[:_DETAILS_MAX]
-
-
-def _dotted(location: Sequence[int | str], given: Any, *, missing: bool) -> str:
-    """The path as the caller wrote it: pydantic adds names of union branches, which are not in the request."""
-    parts: list[str] = []
-    for position, step in enumerate(location):
-        if _has(given, step):
-            given = given[step]
-        elif not (missing and position == len(location) - 1):
-            continue
-        parts.append(str(step))
-    return ".".join(parts)
-
-
-def _has(given: Any, step: int | str) -> bool:
-    if isinstance(given, list):
-        return isinstance(step, int) and step < len(given)
-    return isinstance(given, dict) and step in given

@@ -5,42 +5,63 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
 _CONNECTIONS = 32
-_CONNECT_TIMEOUT = 2
-_READ_TIMEOUT = 10
-_ATTEMPTS = 4
+_CONNECT_TIMEOUT = 1
+_TABLE_READ_TIMEOUT = 5
+_READ_TIMEOUT = 3
+_ATTEMPTS = 2
+_THROTTLED = frozenset(
+    {
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+    }
+)
+_SERVER_FAILED = 500
 
 
 @cache
 def dynamodb() -> "DynamoDBClient":
-    """The table's client; DYNAMODB_ENDPOINT points it to another engine than the rest."""
-    return _client("dynamodb", endpoint_url=os.environ.get("DYNAMODB_ENDPOINT") or None)  # type: ignore[no-any-return]
+    """The table's client; DYNAMODB_ENDPOINT points it to another engine than the rest.
+
+    It makes one attempt: `table` tries again, and knows until when.
+    """
+    endpoint = os.environ.get("DYNAMODB_ENDPOINT") or None
+    return _client("dynamodb", _TABLE_READ_TIMEOUT, attempts=1, endpoint_url=endpoint)  # type: ignore[no-any-return]
 
 
 @cache
 def sqs() -> "SQSClient":
     """The queues' client."""
-    return _client("sqs")  # type: ignore[no-any-return]
+    return _client("sqs", _READ_TIMEOUT, attempts=_ATTEMPTS)  # type: ignore[no-any-return]
 
 
 @cache
 def secretsmanager() -> "SecretsManagerClient":
     """The client that reads the deployment secret."""
-    return _client("secretsmanager")  # type: ignore[no-any-return]
+    return _client("secretsmanager", _READ_TIMEOUT, attempts=_ATTEMPTS)  # type: ignore[no-any-return]
 
 
-def _client(service: str, **options: Any) -> Any:
+def is_busy(error: "ClientError") -> bool:
+    """True where a service throttled the call or failed itself: the same call may succeed later."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return error.response["Error"]["Code"] in _THROTTLED or status >= _SERVER_FAILED
+
+
+def _client(service: str, read_timeout: int, *, attempts: int, **options: Any) -> Any:
     import boto3
     from botocore.config import Config
 
     config = Config(
-        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=_CONNECT_TIMEOUT,
-        read_timeout=_READ_TIMEOUT,
+        read_timeout=read_timeout,
         max_pool_connections=_CONNECTIONS,
     )
     return boto3.client(service, config=config, **options)  # type: ignore[call-overload]

@@ -1,5 +1,6 @@
 """Structured logs and metrics. Never a key, a secret or an address goes into either."""
 
+import logging
 import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.metrics import MetricUnit
 
 logger = Logger(service="growthos", level=os.environ.get("GROWTHOS_LOG_LEVEL", "INFO"), utc=True, location=None)
+# Whoever sets up the root logger (Lambda does, and servers may) would write each line again.
+logging.getLogger("growthos").propagate = False
 
 
 def bind(**fields: str | None) -> None:

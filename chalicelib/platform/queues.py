@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.core.errors import Unavailable
+from chalicelib.platform import deadline
 from chalicelib.platform.aws import sqs
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def send(queue_url: str, body: str, *, delay_s: int = 0) -> None:
 def _send_batch(queue_url: str, entries: "list[SendMessageBatchRequestEntryTypeDef]") -> list[str]:
     from botocore.exceptions import BotoCoreError, ClientError
 
+    if deadline.has_passed():
+        return []
     try:
         answer = sqs().send_message_batch(QueueUrl=queue_url, Entries=entries)
     except (BotoCoreError, ClientError):

@@ -2,7 +2,8 @@
 
 from functools import cache
 
-from chalicelib.platform.aws import secretsmanager
+from chalicelib.core.errors import Unavailable
+from chalicelib.platform.aws import is_busy, secretsmanager
 from chalicelib.platform.config import settings
 
 
@@ -16,10 +17,19 @@ def hkdf(material: bytes, purpose: str) -> bytes:
 
 @cache
 def derive(purpose: str) -> bytes:
-    """The deployment's 32-byte key for one purpose; read once in the life of the process."""
+    """The deployment's 32-byte key for one purpose; read once in the life of the process. Raises Unavailable."""
     return hkdf(_deployment_secret(), purpose)
 
 
 @cache
 def _deployment_secret() -> bytes:
-    return secretsmanager().get_secret_value(SecretId=settings().secret_arn)["SecretString"].encode()
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return secretsmanager().get_secret_value(SecretId=settings().secret_arn)["SecretString"].encode()
+    except BotoCoreError as error:
+        raise Unavailable from error
+    except ClientError as error:
+        if is_busy(error):
+            raise Unavailable from error
+        raise

@@ -5,13 +5,15 @@ Numbers are integers here (free-form JSON is stored as text, so that no digit of
 """
 
 import random
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 from chalicelib.core import clock
 from chalicelib.core.errors import Unavailable
-from chalicelib.platform.aws import dynamodb
+from chalicelib.platform import deadline
+from chalicelib.platform.aws import dynamodb, is_busy
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Key
 from chalicelib.platform.marshal import Condition, Item, attr, from_item, key_condition, render, to_item, to_value
@@ -48,6 +50,15 @@ _BATCH_GET = 100
 _ATTEMPTS = 10
 _FIRST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.5
+_CALLS = 8
+"""How often one call is made where the table throttles it or does not answer."""
+
+_FIRST_BUSY_PAUSE = 0.05
+_LONGEST_BUSY_PAUSE = 2.0
+_PATIENCE_SERVING = 1.0
+_PATIENCE_WORKING = 15.0
+"""Seconds from the start of a call after which it is not made again: while a caller waits, and in workers."""
+
 _RETRYABLE_REASONS = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 _CONDITION = "ConditionalCheckFailed"
 
@@ -233,7 +244,9 @@ def transact(ops: Sequence[Op]) -> None:
     rendered = [_rendered_op(op) for op in ops]
     for attempt in range(_ATTEMPTS):
         try:
-            _call("transact_write_items", TransactItems=rendered)
+            # One token for all that `_call` tries: where the first try was written and its answer lost, the next one is
+            # told so, and not that its conditions do not hold any more. A cancelled transaction is a new one each time.
+            _call("transact_write_items", TransactItems=rendered, ClientRequestToken=uuid.uuid4().hex)
         except _Cancelled as cancelled:
             if cancelled.failed:
                 raise ConditionFailed(cancelled.failed) from cancelled
@@ -323,30 +336,35 @@ def _pause(attempt: int) -> None:
 
 
 def _call(operation: str, **arguments: Any) -> Any:
-    from botocore.exceptions import BotoCoreError, ClientError
+    """One call, made again with the same arguments where the table throttles it or does not answer."""
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-    try:
-        return getattr(dynamodb(), operation)(**arguments)
-    except ClientError as error:
-        _translate(error)
-    except BotoCoreError as error:
-        raise Unavailable from error
+    patience = _PATIENCE_SERVING if deadline.is_set() else _PATIENCE_WORKING
+    started = clock.monotonic()
+    cause: Exception | None = None
+    for attempt in range(_CALLS):
+        if deadline.has_passed() or clock.monotonic() - started > patience:
+            break
+        if attempt:
+            clock.sleep(random.uniform(0, min(_LONGEST_BUSY_PAUSE, _FIRST_BUSY_PAUSE * 2**attempt)))  # noqa: S311 - jitter
+        try:
+            return getattr(dynamodb(), operation)(**arguments)
+        except ClientError as error:
+            _refuse(error)
+            cause = error
+        except HTTPClientError as error:
+            cause = error
+        except BotoCoreError as error:
+            raise Unavailable from error
+    raise Unavailable from cause
 
 
-_BUSY = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "ThrottlingException",
-        "RequestLimitExceeded",
-        "InternalServerError",
-        "ServiceUnavailable",
-        "LimitExceededException",
-    }
-)
-_COLLISIONS = frozenset({"TransactionInProgressException", "TransactionConflictException"})
+_IN_PROGRESS = "TransactionInProgressException"
+"""An earlier try of the same transaction is still at work."""
 
 
-def _translate(error: "ClientError") -> NoReturn:
+def _refuse(error: "ClientError") -> None:
+    """Raises what the error means, except where the same call may be made again."""
     response: Any = error.response
     code = response["Error"]["Code"]
     if code == "ConditionalCheckFailedException":
@@ -356,11 +374,10 @@ def _translate(error: "ClientError") -> NoReturn:
         codes = {reason.get("Code") for reason in reasons} - {"None", None}
         if codes and codes <= _RETRYABLE_REASONS | {_CONDITION}:
             raise _Cancelled({n: _item_of(r) for n, r in enumerate(reasons) if r.get("Code") == _CONDITION}) from error
-    if code in _COLLISIONS:
+    if code == "TransactionConflictException":
         raise _Cancelled({}) from error
-    if code in _BUSY:
-        raise Unavailable from error
-    raise error
+    if code != _IN_PROGRESS and not is_busy(error):
+        raise error
 
 
 def _item_of(reason: Mapping[str, Any]) -> Item | None:

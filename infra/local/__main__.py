@@ -45,7 +45,8 @@ def _create_project(parsed: argparse.Namespace) -> int:
     try:
         keys = projects.create(stack, parsed.name, parsed.mode, parsed.plan)
     except AppError as error:
-        raise StackError(str(error)) from error
+        faults = [f"\n  {fault['field']}: {fault['message']}" for fault in error.details]
+        raise StackError(error.message + "".join(faults)) from error
     print(f"project     {keys.project_id}\nsecret key  {keys.secret_key}\nwrite key   {keys.write_key}")
     return 0
 

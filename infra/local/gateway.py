@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from chalicelib.core import ids
 from infra import template
 
 Headers = Sequence[tuple[str, str]]
@@ -19,6 +20,7 @@ MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 STAGE: Final = "api"
 _VARIABLE: Final = re.compile(r"\{(\w+)(\+?)\}")
 _BODILESS: Final = frozenset({204, 304})
+_REQUEST_ID: Final = "context.requestId"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def to_event(request: HttpRequest, match: Match, request_id: str | None = None) 
             "apiId": "local",
             "stage": STAGE,
             "protocol": "HTTP/1.1",
-            "path": f"/{STAGE}{request.path}",
+            "path": request.path,  # as behind a domain of one's own, where no stage stands before it
             "resourcePath": match.resource,
             "httpMethod": request.method,
             "requestId": identifier,
@@ -164,12 +166,21 @@ def from_answer(answer: Mapping[str, Any], method: str) -> HttpResponse:
     return HttpResponse(status, headers, b"" if method == "HEAD" else body)
 
 
-def own_response(kind: str) -> HttpResponse:
+def own_response(kind: str, method: str = "GET") -> HttpResponse:
     """What API Gateway answers without calling the function, as the template's GatewayResponses shape it."""
     response = template.load()["Resources"]["RestAPI"]["Properties"]["GatewayResponses"][kind]
-    body = response["ResponseTemplates"]["application/json"].replace("$context.requestId", str(uuid.uuid4()))
-    answer = {"statusCode": response["StatusCode"], "headers": {"Content-Type": "application/json"}, "body": body}
-    return from_answer(answer, "GET")
+    request_id = ids.new_id("req")
+    headers = {
+        name: request_id if value == _REQUEST_ID else value.strip("'")
+        for name, value in response["ResponseParameters"]["Headers"].items()
+    }
+    body = response["ResponseTemplates"]["application/json"].replace(f"${_REQUEST_ID}", request_id)
+    answer = {
+        "statusCode": response["StatusCode"],
+        "headers": headers | {"Content-Type": "application/json"},
+        "body": body,
+    }
+    return from_answer(answer, method)
 
 
 def _answer_headers(answer: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

@@ -48,10 +48,11 @@ class Supervisor:
 
     def run(self) -> int:
         """Start, stay until asked to stop or until a part cannot be kept up, stop. Returns the exit code."""
+        if not self._home.path.exists():
+            self._refuse_taken_port()  # before a home is made that nothing would use
         self._home.prepare()
         lock = self._home.acquire()
-        if engine.is_taken(self._port):
-            raise StackError(f"port {self._port} is taken by another program; choose another one: PORT=8001 make run")
+        self._refuse_taken_port()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: self._stop.set())
         try:
@@ -63,6 +64,10 @@ class Supervisor:
             self._shut_down()
             os.close(lock)
         return 0
+
+    def _refuse_taken_port(self) -> None:
+        if engine.is_taken(self._port):
+            raise StackError(f"port {self._port} is taken by another program; choose another one: PORT=8001 make run")
 
     def _start(self, lock: int) -> None:
         began = time.monotonic()

@@ -17,6 +17,9 @@ from typing import Any, Final
 
 from chalice.app import Chalice
 
+from chalicelib.core import ids
+from chalicelib.core.errors import MethodNotAllowed
+from chalicelib.edge import errors
 from infra.local.context import LambdaContext
 from infra.local.gateway import (
     MAX_BODY_BYTES,
@@ -35,6 +38,7 @@ Send = Callable[[Message], Awaitable[None]]
 Probe = Callable[[], Mapping[str, bool]]
 
 HEALTH_PATH: Final = "/health"
+_HEALTH_METHODS: Final = ("GET", "HEAD")
 TIMEOUT_S: Final = 29.0
 WORKERS: Final = 2
 THREADS: Final = 16
@@ -47,8 +51,8 @@ class TooLargeError(Exception):
     """The body is longer than API Gateway takes."""
 
 
-class DisconnectedError(Exception):
-    """The client went away before it had sent its body."""
+class BrokenBodyError(Exception):
+    """The body did not come whole: the client went away, or its chunks are malformed, which granian tells alike."""
 
 
 class Adapter:
@@ -66,7 +70,8 @@ class Adapter:
             return
         try:
             request = _request(scope, await _read_body(receive))
-        except DisconnectedError:
+        except BrokenBodyError:
+            await _send(send, own_response("BAD_REQUEST_BODY"))
             return
         except TooLargeError:
             await _send(send, own_response("REQUEST_TOO_LARGE"))
@@ -77,16 +82,16 @@ class Adapter:
     def answer(self, request: HttpRequest) -> HttpResponse:
         """The response to a request whose body is read. Never raises: what the app lets through is a 5xx, as on AWS."""
         if request.path == HEALTH_PATH:
-            return _health(self._probe(), request.method)
+            return _health(self._probe, request.method)
         match = self._resources.find(request.path)
         if match is None:
-            return own_response("MISSING_AUTHENTICATION_TOKEN")
+            return own_response("MISSING_AUTHENTICATION_TOKEN", request.method)
         event = to_event(request, match)
         try:
             return from_answer(self._app(event, LambdaContext("api_handler", TIMEOUT_S)), request.method)
         except Exception:
             _log.exception("%s %s failed outside of the app's own error handling", request.method, match.resource)
-            return own_response("DEFAULT_5XX")
+            return own_response("DEFAULT_5XX", request.method)
 
 
 async def _read_body(receive: Receive) -> bytes:
@@ -94,7 +99,7 @@ async def _read_body(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise DisconnectedError
+            raise BrokenBodyError
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
             raise TooLargeError
@@ -120,15 +125,22 @@ async def _send(send: Send, response: HttpResponse) -> None:
     await send({"type": "http.response.body", "body": response.body})
 
 
-def _health(parts: Mapping[str, bool], method: str) -> HttpResponse:
+def _health(probe: Probe, method: str) -> HttpResponse:
+    if method not in _HEALTH_METHODS:
+        error = errors.envelope(MethodNotAllowed(_HEALTH_METHODS), ids.new_id("req"))
+        return _answered(error.status, error.body, error.body["request_id"], method, error.headers)
+    parts = probe()
     up = all(parts.values())
     named = {name: "up" if part else "down" for name, part in parts.items()}
-    answer = {
-        "statusCode": 200 if up else 503,
-        "headers": {"Content-Type": "application/json"},
-        "body": json.dumps({"status": "up" if up else "down", "parts": named}),
-    }
-    return from_answer(answer, method)
+    body = {"status": "up" if up else "down", "parts": named}
+    return _answered(200 if up else 503, body, ids.new_id("req"), method)
+
+
+def _answered(
+    status: int, body: Mapping[str, Any], request_id: str, method: str, headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    told = {"Content-Type": "application/json", "X-Request-Id": request_id, **(headers or {})}
+    return from_answer({"statusCode": status, "headers": told, "body": json.dumps(body)}, method)
 
 
 def application() -> Adapter:

@@ -36,6 +36,19 @@ def test_another_body_is_409(caller: Client) -> None:
     assert create(caller, "k1", "cd").code == "conflict"
 
 
+@pytest.mark.parametrize("body", [{"name": 1}, {}, b"{", [1]])
+def test_another_body_is_409_even_where_it_is_invalid(caller: Client, body: Any) -> None:
+    create(caller, "k1")
+    assert caller.post("/v1/things", body, headers={"Idempotency-Key": "k1"}).code == "conflict"
+    assert caller.post("/v1/things", body, headers={"Idempotency-Key": "k2"}).status in (400, 422)
+
+
+def test_a_slash_at_the_end_is_the_same_call(caller: Client) -> None:
+    first = create(caller, "k1")
+    again = caller.post("/v1/things/", {"name": "ab"}, headers={"Idempotency-Key": "k1"})
+    assert (again.status, again.text, again.headers["idempotency-replayed"]) == (201, first.text, "true")
+
+
 def test_another_key_acts_again(caller: Client) -> None:
     assert create(caller, "k1").text != create(caller, "k2").text
 

@@ -128,10 +128,24 @@ def test_a_preflight_echoes_no_other_text(sender: Client) -> None:
     assert response.headers["access-control-allow-headers"] == "authorization, content-type"
 
 
-def test_a_wrong_method_on_ingest_is_405_with_cors(sender: Client) -> None:
-    response = sender.get("/v1/track")
+@pytest.mark.parametrize("method", ["GET", "PUT", "TRACE", "FOO"])
+def test_a_wrong_method_on_ingest_is_405_with_cors(sender: Client, method: str) -> None:
+    response = sender.request(method, "/v1/track")
     assert (response.status, response.headers["allow"]) == (405, "OPTIONS, POST")
     assert response.headers["access-control-allow-origin"] == "*"
+    assert response.json["code"] == "method_not_allowed"
+
+
+def test_a_mistyped_path_can_be_read_by_a_browser(sender: Client) -> None:
+    response = sender.post("/v1/trak", {"event": "x"})
+    assert (response.status, response.json["code"]) == (404, "not_found")
+    assert response.headers["access-control-allow-origin"] == "*"
+
+
+def test_a_browser_may_read_when_to_try_again_and_which_request_it_was(sender: Client) -> None:
+    response = sender.post("/v1/track", {"event": "x"})
+    exposed = response.headers["access-control-expose-headers"].lower().split(", ")
+    assert set(exposed) == {"retry-after", *(n for n in response.headers if n.startswith("x-"))}
 
 
 def test_management_has_no_cors(sender: Client, project: CreatedProject) -> None:

@@ -24,12 +24,12 @@ def assert_error(response: Response, status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/nope", "/v1", "/v1/things/a/b/c", "/v2/things"])
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "PUT", "TRACE", "FOO"])
 def test_an_unknown_path_is_404(caller: Client, path: str, method: str) -> None:
     assert_error(caller.request(method, path), 404, "not_found")
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "FOO"])
 def test_a_method_that_the_path_does_not_serve_is_405_with_allow(caller: Client, method: str) -> None:
     response = caller.request(method, "/v1/things/a")
     assert_error(response, 405, "method_not_allowed")
@@ -56,9 +56,30 @@ def test_a_write_key_on_management_is_401(caller: Client, project: CreatedProjec
     assert_error(caller.get("/v1/things/a", key=project.write_key), 401, "unauthenticated")
 
 
-def test_a_secret_key_in_the_url_is_401_even_with_a_good_header(caller: Client, project: CreatedProject) -> None:
-    response = caller.get("/v1/things/a", query={"api_key": project.secret_key})
-    assert_error(response, 401, "unauthenticated")
+@pytest.mark.parametrize("shape", ["{}", "Bearer {}", " {}", "x,{}"])
+@pytest.mark.parametrize("path", ["/v1/things/a", "/v1/decide"])
+def test_a_secret_key_in_the_url_is_401_even_with_a_good_header(
+    caller: Client, project: CreatedProject, path: str, shape: str
+) -> None:
+    text = shape.format(project.secret_key)
+    for query in ({"api_key": text}, {text: "1"}):
+        response = caller.get(path, query=query)
+        assert_error(response, 401, "unauthenticated")
+        assert project.secret_key not in response.text
+
+
+def test_a_write_key_in_the_url_of_a_management_call_is_401(caller: Client, project: CreatedProject) -> None:
+    for query in ({"writeKey": project.write_key}, {project.write_key: ""}):
+        response = caller.get("/v1/things/a", query=query)
+        assert_error(response, 401, "unauthenticated")
+        assert project.write_key not in response.text
+
+
+def test_no_refusal_shows_a_key_that_came_as_a_fields_name(caller: Client, project: CreatedProject) -> None:
+    for key in (project.secret_key, project.write_key):
+        response = caller.post("/v1/things", {"name": "ab", key: 1})
+        assert (response.status, response.fields) == (422, ["gos_***"])
+        assert key not in response.text
 
 
 def test_a_scheme_is_read_in_any_case(caller: Client, project: CreatedProject) -> None:
@@ -158,6 +179,14 @@ class TestOrder:
         ({"limit": "101"}, "limit"),
         ({"limit": "ten"}, "limit"),
         ({"limit": "1.5"}, "limit"),
+        ({"limit": "1.0"}, "limit"),
+        ({"limit": "1_0"}, "limit"),
+        ({"limit": " 1"}, "limit"),
+        ({"limit": "1\n"}, "limit"),
+        ({"limit": "+1"}, "limit"),
+        ({"limit": "1e1"}, "limit"),
+        ({"limit": "٣"}, "limit"),
+        ({"limit": "9" * 5_000}, "limit"),
         ({"limit": ""}, "limit"),
         ({"limit": ["1", "2"]}, "limit"),
         ({"unknown": "1"}, "unknown"),

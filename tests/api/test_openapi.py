@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import openapi_spec_validator
 import pytest
@@ -206,6 +207,56 @@ def test_the_answers_of_the_ingest_api_fit_its_document(project: CreatedProject)
 
 def test_the_documents_are_made_once(engine: str) -> None:
     assert Client().get("/openapi/ingest.json").text is Client().get("/openapi/ingest.json").text
+
+
+@pytest.mark.parametrize(
+    ("headers", "stage", "address"),
+    [
+        ({"Host": "127.0.0.1:8000"}, "", "http://127.0.0.1:8000"),
+        ({"Host": "x.execute-api.test", "X-Forwarded-Proto": "https"}, "/api", "https://x.execute-api.test/api"),
+        ({"Host": "api.acme.test", "X-Forwarded-Proto": "https"}, "", "https://api.acme.test"),
+        ({"Host": 'evil.test/"}'}, "", "http://localhost"),
+    ],
+)
+@pytest.mark.parametrize("name", ["management", "ingest"])
+def test_paths_put_behind_the_servers_address_are_where_the_api_answers(
+    engine: str, name: str, headers: dict[str, str], stage: str, address: str
+) -> None:
+    document = Client(stage=stage).get(f"/openapi/{name}.json", headers=headers).json
+    assert document["servers"] == [{"url": address}]
+
+
+def test_the_documents_describe_the_details_of_errors() -> None:
+    for document in (documents.management(), documents.ingest()):
+        shapes = document["components"]["schemas"]
+        assert shapes["FieldDetail"]["properties"].keys() == {"field", "reason", "message"}
+        assert shapes["ScopeDetail"]["properties"].keys() == {"required_scope", "granted_scopes"}
+        assert shapes["MergedDetail"]["properties"].keys() == {"merged_into"}
+        for operation in documents.operations(document).values():
+            assert {"405", "413"} <= operation["responses"].keys()
+
+
+def test_no_component_is_left_unused() -> None:
+    for document in (documents.management(), documents.ingest()):
+        text = json.dumps(document)
+        for kind, entries in document["components"].items():
+            if kind != "securitySchemes":
+                assert [name for name in entries if f'"#/components/{kind}/{name}"' not in text] == []
+
+
+def test_the_settings_answer_is_typed() -> None:
+    shapes = documents.management()["components"]["schemas"]
+    settings = shapes["SettingsView"]["properties"]
+    assert settings["scoring"] == {"$ref": "#/components/schemas/Scoring"}
+    assert {"$ref": "#/components/schemas/QuietHoursShown"} in settings["quiet_hours"]["anyOf"]
+
+
+def test_a_slash_at_the_end_leads_to_the_page(engine: str) -> None:
+    moved = Client().get("/docs/")
+    assert (moved.status, urljoin("https://x.test/api/docs/", moved.headers["location"])) == (
+        308,
+        "https://x.test/api/docs",
+    )
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:

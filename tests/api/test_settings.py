@@ -117,6 +117,29 @@ def test_null_removes(client: Client, change: dict[str, Any], field: str) -> Non
             "scoring.lead.traits.0",
         ),
         ({"scoring": {"other": {}}}, "scoring.other"),
+        ({"domain": "acme.-com"}, "domain"),
+        ({"domain": "acme.123"}, "domain"),
+        ({"domain": "acme"}, "domain"),
+        ({"domain": "acme.com."}, "domain"),
+        ({"default_from_email": ".a@acme.com"}, "default_from_email"),
+        ({"default_from_email": "a.@acme.com"}, "default_from_email"),
+        ({"default_from_email": "a..b@acme.com"}, "default_from_email"),
+        ({"name": "Ac\u0000me"}, "name"),
+        ({"sender_name": "Ann\u0007"}, "sender_name"),
+        ({"sender_name": "  "}, "sender_name"),
+        ({"postal_address": " \n "}, "postal_address"),
+        ({"postal_address": "1 Main\u0000 Street"}, "postal_address"),
+        ({"referral_base_url": "https://:443/x"}, "referral_base_url"),
+        ({"referral_base_url": "https://acme.com:99999/x"}, "referral_base_url"),
+        ({"referral_base_url": "https://acme.com:0"}, "referral_base_url"),
+        ({"referral_base_url": "https://[::1/x"}, "referral_base_url"),
+        ({"referral_base_url": "https://[1::2::3]"}, "referral_base_url"),
+        ({"referral_base_url": "https://.../x"}, "referral_base_url"),
+        ({"referral_base_url": "https://acme.com\\@evil.com/"}, "referral_base_url"),
+        ({"referral_base_url": "https://acme.com/\u0001"}, "referral_base_url"),
+        ({"ip_allowlist": ["fe80::1%eth0"]}, "ip_allowlist.0"),
+        ({"ip_allowlist": ["fe80::%1/64"]}, "ip_allowlist.0"),
+        ({"ip_allowlist": ["::ffff:203.0.113.7/120"]}, "ip_allowlist.0"),
     ],
 )
 def test_a_broken_rule_is_422_names_the_field_and_changes_nothing(
@@ -138,6 +161,85 @@ def test_scoring_comes_back_as_it_was_given_with_defaults_filled_in(client: Clie
         "lead": {"half_life": "3d", "default_event": 0, "events": {}, "traits": [rule, exists]},
     }
     assert client.get("/v1/settings").json == answer.json
+
+
+@pytest.mark.parametrize(
+    ("op", "value"),
+    [
+        ("eq", "x" * 1_025),
+        ("eq", {"a": 1}),
+        ("eq", None),
+        ("in", ["x"] * 501),
+        ("in", [["x"]]),
+        ("in", "x"),
+        ("gt", "many"),
+        ("gte", True),
+        ("lt", [1]),
+        ("lte", "now-7y"),
+        ("gt", "2026-02-30"),
+    ],
+)
+def test_a_rules_value_has_bounds_and_the_type_of_its_op(client: Client, op: str, value: Any) -> None:
+    rule = {"field": "traits.seats", "op": op, "value": value, "points": 1}
+    response = client.patch("/v1/settings", {"scoring": {"lead": {"half_life": "1d", "traits": [rule]}}})
+    assert (response.status, response.fields) == (422, ["scoring.lead.traits.0.value"])
+
+
+@pytest.mark.parametrize(
+    ("op", "value"),
+    [
+        ("gt", 3),
+        ("gte", 2.5),
+        ("lt", "2026-02-23"),
+        ("lte", "now-7d"),
+        ("gt", "now+3d"),
+        ("in", ["x"] * 500),
+        ("eq", ""),
+    ],
+)
+def test_a_rule_within_its_bounds_is_kept(client: Client, op: str, value: Any) -> None:
+    rule = {"field": "traits.seats", "op": op, "value": value, "points": 1}
+    answer = client.patch("/v1/settings", {"scoring": {"lead": {"half_life": "1d", "traits": [rule]}}})
+    assert answer.json["scoring"]["lead"]["traits"] == [rule]
+
+
+def test_a_field_named_as_a_type_is_told_once(client: Client) -> None:
+    scoring = {"lead": {"half_life": "1d", "default_event": {"int": 1, "float": 2}}}
+    response = client.patch("/v1/settings", {"scoring": scoring})
+    assert response.fields == ["scoring.lead.default_event"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"scoring": {"lead": 1}}, {"scoring": 1}, {"quiet_hours": "x"}, {"ip_allowlist": {}}]
+)
+def test_no_message_names_a_class(client: Client, change: dict[str, Any]) -> None:
+    response = client.patch("/v1/settings", change)
+    (told,) = response.json["error"]["details"]
+    assert told["message"] in ("Input should be an object", "Input should be a list")
+
+
+def test_large_scores_are_422_and_not_too_much_for_the_table(client: Client) -> None:
+    rule = {"field": "traits.plan", "op": "in", "value": ["x" * 900] * 4, "points": 1}
+    response = client.patch("/v1/settings", {"scoring": {"lead": {"half_life": "1d", "traits": [rule] * 100}}})
+    assert (response.status, response.fields) == (422, ["scoring"])
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"domain": "Bücher.example"}, {"domain": "xn--bcher-kva.example"}),
+        ({"domain": "ACME.com"}, {"domain": "acme.com"}),
+        ({"default_from_email": "Ann@bücher.example"}, {"default_from_email": "Ann@xn--bcher-kva.example"}),
+        ({"referral_base_url": "http://localhost:8080/r"}, {}),
+        ({"referral_base_url": "https://[2001:db8::1]:8443/"}, {}),
+        ({"referral_base_url": "https://bücher.example"}, {}),
+        ({"postal_address": "1 Main Street\r\nSpringfield"}, {}),
+    ],
+)
+def test_a_setting_is_kept_in_its_plain_form(client: Client, given: dict[str, str], kept: dict[str, str]) -> None:
+    assert client.patch("/v1/settings", given).status == 200
+    settings = client.get("/v1/settings").json
+    assert {name: settings[name] for name in given} == given | kept
 
 
 def test_an_empty_patch_changes_nothing(client: Client) -> None:
@@ -167,6 +269,19 @@ class TestAllowList:
         client.patch("/v1/settings", {"ip_allowlist": ["203.0.113.7"]})
         keyless_memory()
         assert client.get("/v1/settings", source_ip="::ffff:203.0.113.7").status == 200
+
+    @pytest.mark.parametrize(
+        ("entry", "kept"),
+        [
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+            ("::ffff:203.0.113.0/120", "203.0.113.0/24"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+        ],
+    )
+    def test_an_entry_mapped_into_ipv6_is_its_ipv4(self, client: Client, entry: str, kept: str) -> None:
+        assert client.patch("/v1/settings", {"ip_allowlist": [entry]}).json["ip_allowlist"] == [kept]
+        keyless_memory()
+        assert client.get("/v1/settings").status == 200
 
     def test_an_address_that_is_none_is_403(self, client: Client) -> None:
         client.patch("/v1/settings", {"ip_allowlist": ["203.0.113.7"]})

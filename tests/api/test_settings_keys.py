@@ -6,6 +6,8 @@ import pytest
 import time_machine
 
 from chalicelib.core import clock
+from chalicelib.core.errors import Unavailable
+from chalicelib.features.apikeys import service as apikeys
 from chalicelib.features.apikeys.model import SCOPES
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform import aws, table
@@ -64,6 +66,19 @@ class TestCreate:
         response = client.post("/v1/settings/keys", body)
         assert (response.status, response.fields) == (422, [field])
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"name": "", "scopes": ["nope"]},
+            {"name": ""},
+            {"name": 1, "type": "write", "scopes": ["contacts:read"]},
+            {"name": "a\u0000b", "scopes": []},
+        ],
+    )
+    def test_every_field_at_fault_is_named_at_once(self, client: Client, body: dict[str, object]) -> None:
+        fields = client.post("/v1/settings/keys", body).fields
+        assert [field.partition(".")[0] for field in fields] == ["name", "scopes"]
+
     def test_a_key_makes_no_key_with_scopes_that_it_lacks(self, client: Client) -> None:
         maker = Client(key_with(client, "settings:write", "contacts:read"))
         response = maker.post("/v1/settings/keys", {"name": "x", "scopes": ["contacts:read", "contacts:write"]})
@@ -71,6 +86,22 @@ class TestCreate:
         assert response.json["error"]["details"][0]["required_scope"] == "contacts:write"
         assert maker.post("/v1/settings/keys", {"name": "x", "scopes": ["*"]}).status == 403
         assert maker.post("/v1/settings/keys", {"name": "x", "scopes": ["contacts:read"]}).status == 201
+
+    def test_a_key_that_may_not_write_contacts_makes_no_write_key(self, client: Client) -> None:
+        maker = Client(key_with(client, "settings:write", "contacts:read"))
+        response = maker.post("/v1/settings/keys", {"name": "x", "type": "write"})
+        assert (response.status, response.code) == (403, "insufficient_scope")
+        assert response.json["error"]["details"][0]["required_scope"] == "contacts:write"
+        maker = Client(key_with(client, "settings:write", "contacts:write"))
+        assert maker.post("/v1/settings/keys", {"name": "x", "type": "write"}).status == 201
+
+    def test_a_key_in_its_grace_period_makes_no_other(self, client: Client) -> None:
+        made = client.post("/v1/settings/keys", {"name": "x", "scopes": ["*"]}).json
+        client.delete(f"/v1/settings/keys/{made['id']}")
+        old = Client(made["key"])
+        response = old.post("/v1/settings/keys", {"name": "y", "scopes": ["*"]})
+        assert (response.status, response.code) == (409, "conflict")
+        assert old.get("/v1/settings").status == 200
 
     @pytest.mark.parametrize("scope", SCOPES)
     def test_a_key_with_all_scopes_makes_any(self, client: Client, scope: str) -> None:
@@ -142,6 +173,19 @@ class TestList:
             used = next(key for key in client.get("/v1/settings/keys").json["data"] if key["scopes"] == ["*"])
             assert clock.system_ms() - clock.parse_instant(used["last_used_at"]) <= 5 * clock.MINUTE
 
+    def test_a_use_that_could_not_be_noted_is_noted_with_the_next_call(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise Unavailable
+
+        with monkeypatch.context() as patch:
+            patch.setattr(apikeys, "touch", fail)
+            assert client.get("/v1/settings").status == 200
+        client.get("/v1/settings")
+        used = next(key for key in client.get("/v1/settings/keys").json["data"] if key["scopes"] == ["*"])
+        assert used["last_used_at"] is not None
+
 
 class TestRevoke:
     def test_a_revoked_key_works_for_24_more_hours(self, client: Client) -> None:
@@ -192,6 +236,11 @@ class TestRevoke:
         for query in ("", "?immediate=true"):
             again = client.delete(f"/v1/settings/keys/{made['id']}{query}")
             assert (again.status, again.json) == (200, first.json)
+
+    @pytest.mark.parametrize("text", ["yes", "1", "True", "on", "", " true"])
+    def test_immediate_is_true_or_false(self, client: Client, text: str) -> None:
+        response = client.delete("/v1/settings/keys/key_x", query={"immediate": text})
+        assert (response.status, response.fields) == (400, ["immediate"])
 
     def test_a_key_of_another_project_is_404(self, client: Client, other_client: Client) -> None:
         assert other_client.delete(f"/v1/settings/keys/{first_key_id(client)}").code == "not_found"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from chalice.app import Chalice, Response
 
+from chalicelib.core import ids
 from infra.local.gateway import MAX_BODY_BYTES, HttpRequest
 from infra.local.web import Adapter, Message
 
@@ -87,9 +88,10 @@ def test_a_request_reaches_the_view_and_its_answer_returns(adapter: Adapter) -> 
     assert json.loads(body["body"]) == {"name": "a%20b", "body": "hello", "method": "POST"}
 
 
-def test_a_client_that_goes_away_in_its_body_gets_no_answer_and_does_no_harm(adapter: Adapter) -> None:
+def test_a_body_that_does_not_come_whole_is_400_and_does_no_harm(adapter: Adapter) -> None:
     cut: list[Message] = [{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}]
-    assert serve(adapter, "/echo/a", cut) == []
+    start, body = serve(adapter, "/echo/a", cut)
+    assert (start["status"], json.loads(body["body"])["error"]["code"]) == (400, "bad_request")
     assert adapter.answer(get("/echo/a")).status == 200
 
 
@@ -122,6 +124,21 @@ def test_health_names_the_part_that_is_down() -> None:
     response = adapter.answer(get("/health"))
     assert response.status == 503
     assert json.loads(response.body) == {"status": "down", "parts": {"engine": "up", "table": "up", "pump": "down"}}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_health_has_a_request_id(adapter: Adapter, method: str) -> None:
+    response = adapter.answer(get("/health", method))
+    assert response.status == 200
+    assert ids.is_id("req", dict(response.headers)["X-Request-Id"])
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS", "FOO"])
+def test_health_serves_no_other_method(adapter: Adapter, method: str) -> None:
+    response = adapter.answer(get("/health", method))
+    assert (response.status, json.loads(response.body)["error"]["code"]) == (405, "method_not_allowed")
+    assert dict(response.headers)["Allow"] == "GET, HEAD"
+    assert json.loads(response.body)["request_id"] == dict(response.headers)["X-Request-Id"]
 
 
 def test_eight_threads_never_see_each_others_request(adapter: Adapter) -> None:

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from chalicelib.core import ids
 from infra.local import gateway
 from infra.local.gateway import HttpRequest, Match, ResourceTree
 
@@ -135,5 +136,12 @@ def test_a_malformed_answer_is_told(answer: dict[str, object]) -> None:
 def test_what_the_gateway_answers_itself_has_our_error_shape() -> None:
     response = gateway.own_response("REQUEST_TOO_LARGE")
     body = json.loads(response.body)
-    assert (response.status, body["error"]["code"]) == (413, "payload_too_large")
-    assert body["request_id"]
+    assert (response.status, body["error"]["code"], body["code"]) == (413, "payload_too_large", "payload_too_large")
+    headers = dict(response.headers)
+    assert headers["X-Request-Id"] == body["request_id"]
+    assert ids.is_id("req", body["request_id"])
+    assert headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_where_the_gateway_says_to_wait_it_says_how_long() -> None:
+    assert dict(gateway.own_response("INTEGRATION_TIMEOUT").headers)["Retry-After"] == "1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from infra.local import heartbeat, schedule
 from infra.local.home import Home, StackError, home_from, port_from, read_json, write_json
-from infra.local.supervisor import curl_line
+from infra.local.supervisor import Supervisor, curl_line
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "http", "80 80", "٣"])
@@ -91,6 +92,15 @@ def test_a_rate_is_read_in_seconds(rate: str, seconds: int) -> None:
 def test_a_schedule_that_the_stack_cannot_keep_is_refused(rate: str) -> None:
     with pytest.raises(ValueError, match="rate"):
         schedule.interval_s(rate)
+
+
+def test_a_taken_port_leaves_no_new_home(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(StackError, match="is taken"):
+            Supervisor(Home(tmp_path / "home"), other.getsockname()[1], {}).run()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_line_to_paste_is_one_line() -> None:

@@ -46,6 +46,8 @@ def test_a_project_is_made_with_two_keys_and_their_events(table: str) -> None:
     [
         ({}, ["name"]),
         ({"name": " "}, ["name"]),
+        ({"name": "a\u0000b"}, ["name"]),
+        ({"name": "a\udcff"}, ["name"]),
         ({"name": 1, "mode": "x", "plan": []}, ["name", "mode", "plan"]),
         ({"name": "x", "colour": "red"}, ["colour"]),
     ],

@@ -101,7 +101,7 @@ def page(_call: Call[None, None]) -> Reply:
 
 
 def make_app() -> Chalice:
-    app = Chalice(app_name="probe")
+    app = Chalice(app_name="probe", configure_logs=False)
     app.register_middleware(around_http, "http")
     for blueprint in (router.blueprint(), fallback()):
         app.register_blueprint(blueprint)

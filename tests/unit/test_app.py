@@ -1,5 +1,6 @@
 """What each function of the deployment is, and what its start loads."""
 
+import json
 import os
 import subprocess
 import sys
@@ -26,6 +27,29 @@ def loaded_by(handler: str) -> set[str]:
         env=environment | ({"_HANDLER": handler} if handler else {}),
     )
     return set(done.stdout.split())
+
+
+SERVE_AND_FAIL = """
+import logging
+logging.basicConfig()  # as Lambda does, and servers may
+from app import app
+from chalicelib.edge import endpoint
+from tests.support.client import Client
+Client(app=app).get("/docs")
+def fail(*_, **__):
+    raise RuntimeError("in our code")
+endpoint.validation.read_query = fail
+Client(app=app).get("/docs")
+"""
+
+
+def test_each_line_of_the_log_is_written_once_and_as_json() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE_AND_FAIL], check=True, capture_output=True, text=True, cwd=ROOT, env=os.environ
+    )
+    lines = [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
+    assert [line["message"] for line in lines] == ["request", "unexpected failure", "request"]
+    assert "RuntimeError: in our code" in lines[1]["exception"]
 
 
 @pytest.mark.parametrize("handler", [f"app.{name}" for name in FUNCTIONS])

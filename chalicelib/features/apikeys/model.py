@@ -12,6 +12,9 @@ Mode = Literal["live", "test"]
 
 ALL = "*"
 SETTINGS_WRITE = "settings:write"
+INGEST_SCOPE = "contacts:write"
+"""What a secret key needs to call ingest, or to make a write key, which may call it too."""
+
 _SECTIONS = ("contacts", "segments", "referrals", "campaigns", "surveys", "waitlists", "webhooks", "settings")
 SCOPES = (
     *(f"{section}:{verb}" for section in _SECTIONS for verb in ("read", "write")),
@@ -22,6 +25,7 @@ SCOPES = (
 """Every scope that a secret key can have."""
 
 SECRET_PREFIX = "gos_sk_"  # noqa: S105 - the public start of every secret key
+WRITE_PREFIX = "gos_wk_"
 _TEXT = re.compile(r"gos_(sk_live|sk_test|wk)_[A-Za-z0-9_-]{32,128}")
 _RANDOM_BYTES = 32
 _HINT_LENGTH = 4
@@ -64,7 +68,7 @@ class Door:
 
 def new_text(kind: KeyType, mode: Mode) -> str:
     """A new key, 256 random bits."""
-    prefix = f"{SECRET_PREFIX}{mode}_" if kind == "secret" else "gos_wk_"
+    prefix = f"{SECRET_PREFIX}{mode}_" if kind == "secret" else WRITE_PREFIX
     return prefix + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
@@ -73,9 +77,14 @@ def looks_like_key(text: str) -> bool:
     return _TEXT.fullmatch(text) is not None
 
 
-def is_secret(text: str) -> bool:
-    """True for anything that begins as a secret key does."""
-    return text.startswith(SECRET_PREFIX)
+def holds_secret(text: str) -> bool:
+    """True where anything in the text begins as a secret key does."""
+    return SECRET_PREFIX in text
+
+
+def holds_key(text: str) -> bool:
+    """True where anything in the text begins as a key of either kind does."""
+    return SECRET_PREFIX in text or WRITE_PREFIX in text
 
 
 def digest_of(text: str) -> str:

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from chalicelib.core import clock
-from chalicelib.core.schema import Answer, Body, Page, Query
+from chalicelib.core.schema import Answer, Body, Line, Page, Query
 from chalicelib.features.apikeys.model import SCOPES, ApiKey, KeyType
 
 
@@ -15,21 +15,25 @@ def _known_scope(text: str) -> str:
     return text
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("This must not be blank.")
-    return text
-
-
 Scope = Annotated[str, AfterValidator(_known_scope), Field(json_schema_extra={"enum": list(SCOPES)})]
 
 
 class NewKey(Body):
     """A key to make. A write key takes no scopes; a secret key needs one at least."""
 
-    name: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_not_blank)]
+    name: Annotated[Line, Field(min_length=1, max_length=128)]
     type: Literal["secret", "write"] = "secret"
-    scopes: Annotated[list[Scope], Field(max_length=len(SCOPES))] = Field(default_factory=list)
+    # The default is judged too: a refusal names this field beside every other one that is at fault.
+    scopes: Annotated[list[Scope], Field(max_length=len(SCOPES), validate_default=True)] = Field(default_factory=list)
+
+    @field_validator("scopes")
+    @classmethod
+    def _fit_the_type(cls, scopes: list[str], info: ValidationInfo) -> list[str]:
+        if info.data.get("type") == "write" and scopes:
+            raise ValueError("A write key has no scopes.")
+        if info.data.get("type") == "secret" and not scopes:
+            raise ValueError("A secret key needs one scope at least.")
+        return scopes
 
 
 class RevokeQuery(Query):

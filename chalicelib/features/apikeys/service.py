@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.core import clock, ids
-from chalicelib.core.errors import Conflict, InsufficientScope, NotFound, Unavailable, ValidationFailed, detail
+from chalicelib.core.errors import Conflict, InsufficientScope, NotFound, Unavailable
 from chalicelib.core.events import KEY_CREATED, KEY_REVOKED
 from chalicelib.features.apikeys import model, store
 from chalicelib.features.apikeys.model import ApiKey, Door, KeyType, Mode
@@ -47,9 +47,9 @@ def creation(
 def create(
     tenant: Tenant, body: NewKey, *, granted: frozenset[str], mode: Mode, now: int, receipt: Receipt
 ) -> CreatedKey:
-    """Make a key. Raises InsufficientScope where it would have a scope that its maker (`granted`) lacks."""
-    _check_scopes(body)
-    lacking = [scope for scope in body.scopes if not model.allows(granted, scope)]
+    """Make a key. Raises InsufficientScope where it could do what its maker (`granted`) may not."""
+    needed = [model.INGEST_SCOPE] if body.type == "write" else body.scopes
+    lacking = [scope for scope in needed if not model.allows(granted, scope)]
     if lacking:
         raise InsufficientScope(lacking[0], sorted(granted))
     key, text, ops = creation(tenant, body.name, body.type, body.scopes, mode=mode, now=now)
@@ -102,17 +102,6 @@ def _end(tenant: Tenant, key: ApiKey, ended: ApiKey, now: int) -> None:
     if key.revoked_at is None:
         ops.append(outbox.emit(tenant, KEY_REVOKED, _told(ended), now))
     table.transact(ops)
-
-
-def _check_scopes(body: NewKey) -> None:
-    if body.type == "write" and body.scopes:
-        raise ValidationFailed("A write key has no scopes.", details=[_scope_fault("A write key has no scopes.")])
-    if body.type == "secret" and not body.scopes:
-        raise ValidationFailed("A secret key needs a scope.", details=[_scope_fault("Name one scope at least.")])
-
-
-def _scope_fault(message: str) -> dict[str, Any]:
-    return detail("scopes", "invalid", message)
 
 
 def _told(key: ApiKey) -> dict[str, Any]:

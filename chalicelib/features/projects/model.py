@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from chalicelib.core.bounds import has_control
+
 Mode = Literal["live", "test"]
 Plan = Literal["free", "growth", "scale"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 NAME_MAX = 128
 DEFAULT_TIMEZONE = "UTC"
+_MAPPED_PREFIX = 96
+"""Bits before the IPv4 address in ::ffff:0:0/96 (RFC 4291, 2.5.5.2)."""
 
 DEFAULT_SCORING: dict[str, Any] = {
     "engagement": {"half_life": "14d", "default_event": 5, "events": {"$page_view": 1}, "traits": []},
@@ -47,9 +51,24 @@ class Project:
     scoring: dict[str, Any] = field(default_factory=lambda: DEFAULT_SCORING)
 
 
+def is_name(text: str) -> bool:
+    """True for what may be a project's name; half of a surrogate pair is what is left of bytes that are no UTF-8."""
+    is_whole = not any("\ud800" <= character <= "\udfff" for character in text)
+    return is_whole and bool(text.strip()) and len(text) <= NAME_MAX and not has_control(text)
+
+
 def parse_network(text: str) -> Network:
-    """The network that an address or a CIDR block stands for. Raises ValueError; bits after the mask are refused."""
-    return ipaddress.ip_network(text)
+    """The network that an address or a CIDR block stands for; IPv4 that came mapped into IPv6 is told as IPv4.
+
+    Raises ValueError; bits after the mask and zone ids are refused: an address that reaches us has no zone.
+    """
+    if "%" in text:
+        raise ValueError("a zone id")
+    network = ipaddress.ip_network(text)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < _MAPPED_PREFIX:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_PREFIX))
 
 
 def is_allowed(address: str, allowlist: Sequence[Network]) -> bool:

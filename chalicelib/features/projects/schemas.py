@@ -2,22 +2,37 @@
 
 import re
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired, cast
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+import idna
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from typing_extensions import TypedDict  # pydantic takes that of `typing` from Python 3.12 on only
 
-from chalicelib.core import clock
+from chalicelib.core import clock, strict_json
+from chalicelib.core.bounds import has_control
 from chalicelib.core.durations import parse_duration
-from chalicelib.core.schema import Answer, Body
+from chalicelib.core.schema import Answer, Body, Line
 from chalicelib.features.projects.model import DEFAULT_SCORING, NAME_MAX, Plan, Project, parse_network
 
-_DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{0,61}[a-z0-9]", re.IGNORECASE)
-_LOCAL_PART = re.compile(r"[^@\s\x00-\x1f\x7f\"(),:;<>\[\\\]]{1,64}")
-_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_DOMAIN = re.compile(
+    r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+(?![0-9]+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+)
+_LOCAL_PART = re.compile(r"(?=.{1,64}$)[^@\s\x00-\x1f\x7f\"(),:;<>\[\\\].]+(\.[^@\s\x00-\x1f\x7f\"(),:;<>\[\\\].]+)*")
+_URL = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?(/[^\s?#\\]*)?", re.IGNORECASE)
 _TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+_RELATIVE = re.compile(r"now[+-](.+)")
 _ALLOWLIST_MAX = 100
 _POINTS_MAX = 1_000
+_VALUE_MAX = 1_024
+"""Characters of text that a rule compares with."""
+
+_VALUES_MAX = 500
+_SCORING_MAX = 64 * 1024
+"""Bytes of JSON of both scores: the project's row is read with every key."""
+
 _VALUELESS = ("exists", "not_exists")
+_ORDERED = ("gt", "gte", "lt", "lte")
 
 
 @cache
@@ -37,21 +52,39 @@ def _zone(text: str) -> str:
 
 def _email(text: str) -> str:
     local, _, domain = text.rpartition("@")
-    if not _LOCAL_PART.fullmatch(local) or not _DOMAIN.fullmatch(domain):
+    if not _LOCAL_PART.fullmatch(local):
         raise ValueError("This is not an email address.")
-    return text
+    return f"{local}@{_domain(domain)}"
 
 
 def _domain(text: str) -> str:
-    if not _DOMAIN.fullmatch(text):
+    ascii_form = _idna(text)
+    if not _DOMAIN.fullmatch(ascii_form):
         raise ValueError("This is not a domain name.")
-    return text
+    return ascii_form
+
+
+def _idna(text: str) -> str:
+    try:
+        return idna.encode(text, uts46=True).decode()
+    except UnicodeError:
+        raise ValueError("This is not a domain name.") from None
 
 
 def _url(text: str) -> str:
-    if not _URL.fullmatch(text):
+    if not _URL.fullmatch(text) or has_control(text) or not _has_host(text):
         raise ValueError("This is not an http or https address without query and fragment.")
     return text
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_named = "[" in parts.netloc or bool(_idna(parts.hostname or ""))
+        port = parts.port
+    except ValueError:
+        return False
+    return is_named and port != 0
 
 
 def _network(text: str) -> str:
@@ -67,16 +100,54 @@ def _half_life(text: str) -> str:
     return text
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("This must not be blank.")
+def _lines(text: str) -> str:
+    if not text.strip() or has_control(re.sub(r"\r?\n", " ", text)):
+        raise ValueError("This must not be blank, nor have control characters but line breaks.")
     return text
 
 
-Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX), AfterValidator(_not_blank)]
+def _rule_value(value: Any) -> Any:
+    members = value if isinstance(value, list) else [value]
+    if len(members) > _VALUES_MAX or not all(_is_scalar(member) for member in members):
+        raise ValueError(
+            f"A value is text of at most {_VALUE_MAX} characters, a number, true or false, "
+            f"or a list of at most {_VALUES_MAX} of these."
+        )
+    return value
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= _VALUE_MAX)
+
+
+def _has_order(value: object) -> bool:
+    """True for a number and for an instant, which may be relative: `now-7d`."""
+    if not isinstance(value, str):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    relative = _RELATIVE.fullmatch(value)
+    try:
+        _ = parse_duration(relative[1]) if relative else clock.parse_instant(value)
+    except ValueError:
+        return False
+    return True
+
+
+_SCALARS: list[dict[str, Any]] = [
+    {"type": "string", "maxLength": _VALUE_MAX},
+    {"type": "number"},
+    {"type": "boolean"},
+]
+
+Name = Annotated[Line, Field(min_length=1, max_length=NAME_MAX)]
 Points = Annotated[int | float, Field(ge=-_POINTS_MAX, le=_POINTS_MAX)]
 Network = Annotated[str, Field(max_length=64), AfterValidator(_network)]
-EventName = Annotated[str, Field(min_length=1, max_length=256)]
+EventName = Annotated[Line, Field(min_length=1, max_length=256)]
+Op = Literal["eq", "neq", "gt", "gte", "lt", "lte", "contains", "in", "exists", "not_exists"]
+RuleValue = Annotated[
+    Any,
+    AfterValidator(_rule_value),
+    WithJsonSchema({"anyOf": [*_SCALARS, {"type": "array", "maxItems": _VALUES_MAX, "items": {"anyOf": _SCALARS}}]}),
+]
 
 
 class QuietHoursBody(Body):
@@ -95,17 +166,26 @@ class QuietHoursBody(Body):
 class TraitPoints(Body):
     """Points for a contact whose trait matches."""
 
-    field: Annotated[str, Field(min_length=1, max_length=256)]
-    op: Literal["eq", "neq", "gt", "gte", "lt", "lte", "contains", "in", "exists", "not_exists"]
-    value: Any = None
+    field: Annotated[Line, Field(min_length=1, max_length=256)]
+    op: Op
+    # Made by a factory so that the document shows no default: null is no value.
+    value: RuleValue = Field(default_factory=lambda: None)
     points: Points
+
+    @field_validator("value")
+    @classmethod
+    def _fits_the_op(cls, value: Any, info: ValidationInfo) -> Any:
+        op = info.data.get("op")
+        if op == "in" and not isinstance(value, list):
+            raise ValueError("in takes a list of values.")
+        if op in _ORDERED and not _has_order(value):
+            raise ValueError(f"{op} takes a number, an ISO 8601 moment, or a relative one as now-7d.")
+        return value
 
     @model_validator(mode="after")
     def _value_where_needed(self) -> "TraitPoints":
         if (self.op in _VALUELESS) == ("value" in self.model_fields_set):
             raise ValueError("exists and not_exists take no value; every other op needs one.")
-        if self.op == "in" and not isinstance(self.value, list):
-            raise ValueError("in takes a list of values.")
         return self
 
 
@@ -128,20 +208,58 @@ class ScoringBody(Body):
     engagement: ScoreBody = Field(default_factory=lambda: _default_score("engagement"))
     lead: ScoreBody = Field(default_factory=lambda: _default_score("lead"))
 
+    @model_validator(mode="after")
+    def _bounded(self) -> "ScoringBody":
+        if len(strict_json.dumps(self.model_dump(exclude_unset=True)).encode()) > _SCORING_MAX:
+            raise ValueError(f"Both scores together have at most {_SCORING_MAX // 1024} KB.")
+        return self
+
 
 class SettingsPatch(Body):
     """What to change. `null` removes a value, or brings `scoring` back to its defaults."""
 
     name: Name = ""
-    domain: Annotated[str, AfterValidator(_domain)] | None = None
+    domain: Annotated[str, Field(max_length=253), AfterValidator(_domain)] | None = None
     timezone: Annotated[str, AfterValidator(_zone), Field(examples=["Europe/London"])] = ""
     default_from_email: Annotated[str, Field(max_length=254), AfterValidator(_email)] | None = None
-    sender_name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\r\n]*$")] | None = None
-    postal_address: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    sender_name: Annotated[Line, Field(min_length=1, max_length=128)] | None = None
+    postal_address: Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_lines)] | None = None
     quiet_hours: QuietHoursBody | None = None
     ip_allowlist: Annotated[list[Network], Field(max_length=_ALLOWLIST_MAX)] | None = None
     referral_base_url: Annotated[str, Field(max_length=2048), AfterValidator(_url)] | None = None
     scoring: ScoringBody | None = None
+
+
+class TraitScore(TypedDict):
+    """Points for a contact whose trait matches; `exists` and `not_exists` have no value."""
+
+    field: str
+    op: Op
+    value: NotRequired[RuleValue]
+    points: int | float
+
+
+class Score(TypedDict):
+    """How one score is made."""
+
+    half_life: str
+    default_event: int | float
+    events: dict[str, int | float]
+    traits: list[TraitScore]
+
+
+class Scoring(TypedDict):
+    """How both scores are made."""
+
+    engagement: Score
+    lead: Score
+
+
+class QuietHoursShown(TypedDict):
+    """Local times between which no mail is sent."""
+
+    start: str
+    end: str
 
 
 class SettingsView(Answer):
@@ -156,10 +274,10 @@ class SettingsView(Answer):
     default_from_email: str | None
     sender_name: str | None
     postal_address: str | None
-    quiet_hours: dict[str, str] | None
+    quiet_hours: QuietHoursShown | None
     ip_allowlist: list[str]
     referral_base_url: str | None
-    scoring: dict[str, Any]
+    scoring: Scoring
     created_at: str
 
 
@@ -176,9 +294,9 @@ def view(project: Project) -> SettingsView:
         default_from_email=project.default_from_email,
         sender_name=project.sender_name,
         postal_address=project.postal_address,
-        quiet_hours={"start": quiet.start, "end": quiet.end} if quiet else None,
+        quiet_hours=QuietHoursShown(start=quiet.start, end=quiet.end) if quiet else None,
         ip_allowlist=list(project.ip_allowlist),
         referral_base_url=project.referral_base_url,
-        scoring=project.scoring,
+        scoring=cast("Scoring", project.scoring),
         created_at=clock.iso(project.created_at),
     )

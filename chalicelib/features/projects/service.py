@@ -13,6 +13,7 @@ from chalicelib.features.projects.model import (
     Plan,
     Project,
     QuietHours,
+    is_name,
 )
 from chalicelib.features.projects.schemas import ScoringBody, SettingsPatch
 from chalicelib.platform.keys import Tenant
@@ -24,8 +25,9 @@ _ATTEMPTS = 10
 def check_new(name: object, mode: object, plan: object) -> None:
     """Raises ValidationFailed with every fault of what an operator gave for a new project."""
     faults: list[Detail] = []
-    if not isinstance(name, str) or not name.strip() or len(name) > NAME_MAX:
-        faults.append(detail("name", "invalid", f"A name is 1 to {NAME_MAX} characters and not blank."))
+    if not isinstance(name, str) or not is_name(name):
+        message = f"A name is 1 to {NAME_MAX} characters of UTF-8, not blank and without control characters."
+        faults.append(detail("name", "invalid", message))
     for field, value, known in (("mode", mode, get_args(Mode)), ("plan", plan, get_args(Plan))):
         if value not in known:
             faults.append(detail(field, "unknown", f"One of {', '.join(known)}."))

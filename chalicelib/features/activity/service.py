@@ -1,17 +1,16 @@
 """Public verbs of the activity feature: what was seen, what is written, what is listed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.core import clock
 from chalicelib.features.activity import store
 from chalicelib.features.activity.model import Event
-from chalicelib.platform import cursor
+from chalicelib.platform import cursor, pending
 from chalicelib.platform.keys import Key, Tenant, moment_sk
 from chalicelib.platform.listing import FIRST, LAST, Listed, Range, fill
-from chalicelib.platform.table import Item
+from chalicelib.platform.table import Item, Put
 
-event_op = store.event_op
 message_key = store.message_key
 message_op = store.message_op
 
@@ -24,6 +23,14 @@ class Filter:
     name: str | None = None
     since: int | None = None
     until: int | None = None
+
+
+def event_ops(tenant: Tenant, event: Event, told: Sequence[str] = ()) -> list[Put]:
+    """The row of an event, and in a test project the mark that the bus removes.
+
+    `told` names the domain events that the row stands for besides itself.
+    """
+    return [store.event_op(tenant, event, told), *pending.mark(tenant, "EVT", event.id)]
 
 
 def is_seen(items: Mapping[Key, Item], key: Key, received_at: int) -> bool:
@@ -72,7 +79,7 @@ def mark_days(tenant: Tenant, events: Iterable[tuple[int, str]]) -> None:
 __all__ = [
     "Event",
     "Filter",
-    "event_op",
+    "event_ops",
     "is_seen",
     "listing",
     "mark_days",

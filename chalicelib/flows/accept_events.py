@@ -9,14 +9,18 @@ events' own timestamps.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
-from chalicelib.core import strict_json
+from chalicelib.core import ids, strict_json
+from chalicelib.core.errors import Unavailable
 from chalicelib.features.activity import intake
 from chalicelib.features.activity.intake import Accepted
-from chalicelib.platform import queues
+from chalicelib.platform import pending, queues
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.queues import Outgoing
+from chalicelib.platform.table import Put
 
 MESSAGE_BYTES = 900_000
 """Bytes of one message. A call's body has at most 500 KB, so a lane is one message in all but contrived calls, and a
@@ -26,19 +30,26 @@ _VERSION = 1
 
 
 def run(tenant: Tenant, events: Sequence[Accepted]) -> list[bool]:
-    """For each event, whether it is durably queued."""
+    """For each event, whether it is durably queued. Raises Unavailable where a test project can't be marked busy."""
     messages: list[Outgoing] = []
     carried: list[list[int]] = []
+    marks: list[list[Put]] = []
     for group, members in _by_lane(tenant, events).items():
-        for positions, body in _bodies(tenant, [(n, strict_json.dumps(events[n].to_wire())) for n in members]):
-            messages.append(Outgoing(group, body))
-            carried.append(positions)
+        for chunk in _chunks([(n, strict_json.dumps(events[n].to_wire())) for n in members]):
+            ident = ids.new_ulid() if tenant.is_test else ""
+            marks.append(pending.mark(tenant, "INGEST", ident))
+            messages.append(Outgoing(group, _body(tenant, [wire for _, wire in chunk], ident)))
+            carried.append([n for n, _ in chunk])
     queued = [False] * len(events)
     if not messages:
         return queued
-    for positions, done in zip(carried, queues.send_fifo(settings().ingest_queue_url, messages), strict=True):
+    pending.put([mark for each in marks for mark in each])
+    outcome = queues.send_fifo(settings().ingest_queue_url, messages)
+    for positions, done in zip(carried, outcome, strict=True):
         for n in positions:
             queued[n] = done
+    with suppress(Unavailable):  # then the marks expire
+        pending.remove(mark.key for each, done in zip(marks, outcome, strict=True) if not done for mark in each)
     return queued
 
 
@@ -49,8 +60,8 @@ def _by_lane(tenant: Tenant, events: Sequence[Accepted]) -> dict[str, list[int]]
     return lanes
 
 
-def _bodies(tenant: Tenant, wires: Sequence[tuple[int, str]]) -> list[tuple[list[int], str]]:
-    """The messages of one lane: the positions of their events, and their bodies."""
+def _chunks(wires: Sequence[tuple[int, str]]) -> list[list[tuple[int, str]]]:
+    """The events of one lane, with their positions, by message."""
     chunks: list[list[tuple[int, str]]] = []
     size = 0
     for n, wire in wires:
@@ -60,5 +71,11 @@ def _bodies(tenant: Tenant, wires: Sequence[tuple[int, str]]) -> list[tuple[list
             size = 0
         chunks[-1].append((n, wire))
         size += length
-    head = strict_json.dumps({"v": _VERSION, "project": tenant.project_id})[:-1]
-    return [([n for n, _ in chunk], f'{head},"events":[{",".join(wire for _, wire in chunk)}]}}') for chunk in chunks]
+    return chunks
+
+
+def _body(tenant: Tenant, wires: Sequence[str], mark: str) -> str:
+    head: dict[str, Any] = {"v": _VERSION, "project": tenant.project_id}
+    if mark:
+        head["mark"] = mark
+    return f'{strict_json.dumps(head)[:-1]},"events":[{",".join(wires)}]}}'

@@ -19,7 +19,8 @@
 | counter | `P#<p>#COUNT#<name>` | `<shard>` | |
 | counter's marker | `P#<p>#C#<c>` | `COUNTED#<name>` | |
 | marker of an event that was counted | `P#<p>#COUNTED#<event id>` | `<counter>` | |
-| domain event | `P#<p>#OUT#<event id>` | `OUT` | |
+| domain event, live | `P#<p>#OUT#<event id>` | `OUT` | |
+| domain event, test project | `P#<p>#PENDING` | `OUT#<event id>` | |
 | timer, live | its owner's | `TIMER#<name>` | due `DUE#<shard>` by moment, once queued `DUE#<shard>#QUEUED` |
 | timer, test project | its owner's | `TIMER#<name>` | |
 | pointer to a test project's timer | `P#<p>#DUE` | `<moment>#<hash>` | |
@@ -39,6 +40,7 @@ EVENT_SHARDS = 8
 COUNTER_SHARDS = 8
 
 _TIMER = "TIMER#"
+_OUT = "OUT"
 _MOMENT_DIGITS = 15
 """Milliseconds up to the year 9999."""
 
@@ -217,7 +219,9 @@ class Tenant:
         return Key(f"{self._root}#COUNTED#{event_id}", counter)
 
     def outbox(self, event_id: str) -> Key:
-        return Key(f"{self._root}#OUT#{event_id}", "OUT")
+        if self.is_test:
+            return self.pending(_OUT, event_id)
+        return Key(f"{self._root}#OUT#{event_id}", _OUT)
 
     def due(self, moment: int, ident: str) -> Key:
         """Where a test project points to one of its timers."""
@@ -247,3 +251,11 @@ def contact_of(partition: str) -> str | None:
     """The contact whose partition that is; None for other partitions."""
     parts = partition.split("#")
     return parts[3] if len(parts) == 4 and parts[0] == "P" and parts[2] == "C" else None
+
+
+def is_outbox(partition: str, sort: str) -> bool:
+    """True for the row of a domain event."""
+    tenant = tenant_of(partition)
+    if tenant is None or not tenant.is_test:
+        return sort == _OUT
+    return partition == tenant.pending_partition() and sort.startswith(f"{_OUT}#")

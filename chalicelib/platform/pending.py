@@ -13,7 +13,10 @@ from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.table import ConditionFailed, Delete, Put, attr
 
 Kind = Literal["INGEST", "EVT", "JOB"]
-"""What is in flight: an ingest message, a new row of a timeline that the bus has not handled, a job."""
+"""What is in flight: an ingest message, a new row of a timeline that the bus has not handled, a job.
+
+A domain event that the bus has not handled is its own mark (`platform/outbox.py`).
+"""
 
 LASTS = clock.HOUR
 """Milliseconds of the real clock after which work counts as lost. All deliveries of a message together take less, so a

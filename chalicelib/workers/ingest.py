@@ -6,7 +6,7 @@ from typing import Any
 from chalicelib.core import strict_json
 from chalicelib.features.activity.intake import Accepted
 from chalicelib.flows import record_activity
-from chalicelib.platform import observability
+from chalicelib.platform import observability, pending
 from chalicelib.platform.keys import Tenant
 
 Record = Mapping[str, Any]
@@ -66,6 +66,7 @@ def _record(records: Sequence[Record], context: Any, *, is_last_word: bool) -> b
         observability.bind(project_id=tenant.project_id)
         events = [Accepted.from_wire(wire) for message in messages for wire in message["events"]]
         record_activity.run(tenant, events, has_time)
+        pending.remove(tenant.pending("INGEST", message["mark"]) for message in messages if "mark" in message)
     except Exception:  # whatever it is, the queue delivers again and its dead-letter queue keeps the message
         if is_last_word:
             observability.log_failure("ingest message failed", message_id=records[0]["messageId"])

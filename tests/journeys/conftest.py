@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
-from tests.support import aws
+from tests.support import aws, pipeline
 
 
 @pytest.fixture
@@ -21,6 +21,8 @@ def other_tenant(table: str) -> Tenant:
 
 @pytest.fixture
 def test_tenant(test_project: CreatedProject) -> Tenant:
+    """A test project with nothing in flight."""
+    pipeline.run_bus()
     return Tenant(test_project.project_id)
 
 

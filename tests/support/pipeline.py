@@ -119,6 +119,21 @@ def run_bus(records: Sequence[dict[str, Any]] | None = None, batch: int = 100) -
         rest = rest[batch:]
 
 
+def run_ingest() -> int:
+    """Let the worker write what the API has queued; how many messages there were."""
+    return _deliver(settings().ingest_queue_url, ingest.handle)
+
+
+def drain() -> None:
+    """Run ingest, the bus and the jobs until nothing is left to do; jobs do not wait."""
+    for _ in range(MOST_PAGES):
+        records = fresh_records()
+        run_bus(records)
+        if not run_ingest() + len(records) + run_job_pages():
+            return
+    raise AssertionError("the work does not end")
+
+
 def run_jobs() -> int:
     """Run all pages in the jobs' queue, and those that they queue, without waiting; how many there were."""
     count = 0

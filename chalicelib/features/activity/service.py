@@ -1,20 +1,19 @@
 """Public verbs of the activity feature: what was seen, what is written, what is listed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.core import clock, strict_json
 from chalicelib.features.activity import store
 from chalicelib.features.activity.model import Event
-from chalicelib.platform import cursor
+from chalicelib.platform import cursor, pending
 from chalicelib.platform.keys import Key, Tenant, moment_sk
 from chalicelib.platform.listing import FIRST, LAST, Listed, Range, escaped_size, fill, within_answer
-from chalicelib.platform.table import Item
+from chalicelib.platform.table import Item, Put
 
 _BESIDE_PROPERTIES = 2_000
 """Bytes of the rest of an event in an answer, at the most: names and ids, escaped."""
 
-event_op = store.event_op
 message_key = store.message_key
 message_op = store.message_op
 
@@ -27,6 +26,14 @@ class Filter:
     name: str | None = None
     since: int | None = None
     until: int | None = None
+
+
+def event_ops(tenant: Tenant, event: Event, told: Sequence[str] = ()) -> list[Put]:
+    """The row of an event, and in a test project the mark that the bus removes.
+
+    `told` names the domain events that the row stands for besides itself.
+    """
+    return [store.event_op(tenant, event, told), *pending.mark(tenant, "EVT", event.id)]
 
 
 def is_seen(items: Mapping[Key, Item], key: Key, received_at: int) -> bool:
@@ -88,7 +95,7 @@ def mark_days(tenant: Tenant, events: Iterable[tuple[int, str]]) -> None:
 __all__ = [
     "Event",
     "Filter",
-    "event_op",
+    "event_ops",
     "history",
     "is_seen",
     "listing",

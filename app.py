@@ -7,7 +7,7 @@ Queue and stream are placeholders, which the infrastructure template replaces.
 import os
 from typing import Any
 
-from chalice.app import Chalice, DynamoDBEvent, SQSEvent
+from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, SQSEvent
 
 _RUNS_ALL = "app.app"
 
@@ -45,6 +45,30 @@ def bus_retry(event: SQSEvent) -> dict[str, Any]:
     from chalicelib.workers import bus as worker
 
     return worker.handle_retry(event.to_dict(), event.context)
+
+
+@app.on_sqs_message(queue_arn="jobs", batch_size=1, name="jobs")
+def jobs(event: SQSEvent) -> dict[str, Any]:
+    """Run one page of a job."""
+    from chalicelib.workers import jobs as worker
+
+    return worker.handle(event.to_dict(), event.context)
+
+
+@app.on_sqs_message(queue_arn="timers", batch_size=10, name="timers")
+def timers(event: SQSEvent) -> dict[str, Any]:
+    """Fire what has fallen due."""
+    from chalicelib.workers import timers as worker
+
+    return worker.handle(event.to_dict(), event.context)
+
+
+@app.schedule("rate(1 minute)", name="minute")
+def minute(event: CloudWatchEvent) -> None:
+    """Queue what falls due in the next minutes."""
+    from chalicelib.workers import minute as worker
+
+    worker.handle(event.context)
 
 
 @app.lambda_function(name="create_project")

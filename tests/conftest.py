@@ -34,8 +34,9 @@ def engine() -> Iterator[str]:
 
 @pytest.fixture
 def table(engine: str) -> str:
-    """An empty table, and nothing remembered from the test before; the table's name."""
+    """An empty table, empty queues, and nothing remembered from the test before; the table's name."""
     support.clear_table(engine)
+    support.clear_queues()
     keyring.forget()
     limiter.forget()
     return engine

@@ -92,7 +92,7 @@ def _take(call: Call[None, Any], raw: dict[str, object], kind: str) -> IngestAns
     outcome = intake.accept(raw, kind, _arrival(call, historical=False))
     if isinstance(outcome, Refused):
         raise ValidationFailed("The event breaks a rule.", details=outcome.details)
-    if not all(accept_events.run(call.tenant, call.principal.mode, [outcome])):
+    if not all(accept_events.run(call.tenant, [outcome])):
         raise Unavailable("The event could not be queued. Send it again.")
     return IngestAnswer(request_id=call.request.request_id)
 
@@ -116,7 +116,7 @@ def _take_all(call: Call[None, Batch], *, historical: bool) -> BatchAnswer | Rep
 
 def _queue(call: Call[None, Batch], outcomes: list[Accepted | Refused]) -> list[bool]:
     accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
-    return accept_events.run(call.tenant, call.principal.mode, accepted)
+    return accept_events.run(call.tenant, accepted)
 
 
 def _refused(index: int, error: ValidationFailed | Unavailable) -> ItemOutcome:

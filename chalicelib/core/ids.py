@@ -20,6 +20,7 @@ PREFIXES = frozenset(
 _ULID_TEXT = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32, five bits a character."""
+_ODD_CHARACTERS = _ALPHABET[1::2]
 _SHIFTS = range(125, -1, -5)
 _RANDOM_BITS = 80
 _lock = threading.Lock()
@@ -41,6 +42,19 @@ def new_id(prefix: str) -> str:
     if prefix not in PREFIXES:
         raise ValueError(f"unknown prefix {prefix}")
     return f"{prefix}_{new_ulid()}"
+
+
+def new_project_id(*, is_test: bool) -> str:
+    """A new project's identifier, which says of itself whether the project is a test project."""
+    # Drawn again rather than changed: two ULIDs of one millisecond may differ in this very bit.
+    while is_test_project(made := new_id("proj")) != is_test:
+        pass
+    return made
+
+
+def is_test_project(project_id: str) -> bool:
+    """True for the identifier of a test project: the lowest bit of its last character is 1."""
+    return project_id[-1] in _ODD_CHARACTERS
 
 
 def is_id(prefix: str, text: str) -> bool:

@@ -116,7 +116,7 @@ def authenticate(request: Request, access: Access, body_limit: int) -> tuple[Adm
     admission = keyring.find(text)
     if admission is None:
         raise _unauthenticated("The API key is unknown.")
-    now = projects.now(Tenant(admission.project.id), admission.project.mode)
+    now = projects.now(Tenant(admission.project.id))
     if not admission.door.is_open(now):
         raise _unauthenticated("The API key was revoked.")
     if admission.door.type == "write" and access == "management":

@@ -25,12 +25,12 @@ call is one SQS batch for each ten lanes that it touches."""
 _VERSION = 1
 
 
-def run(tenant: Tenant, mode: str, events: Sequence[Accepted]) -> list[bool]:
-    """For each event, whether it is durably queued. `mode` is that of the project, live or test."""
+def run(tenant: Tenant, events: Sequence[Accepted]) -> list[bool]:
+    """For each event, whether it is durably queued."""
     messages: list[Outgoing] = []
     carried: list[list[int]] = []
     for group, members in _by_lane(tenant, events).items():
-        for positions, body in _bodies(tenant, mode, [(n, strict_json.dumps(events[n].to_wire())) for n in members]):
+        for positions, body in _bodies(tenant, [(n, strict_json.dumps(events[n].to_wire())) for n in members]):
             messages.append(Outgoing(group, body))
             carried.append(positions)
     queued = [False] * len(events)
@@ -49,7 +49,7 @@ def _by_lane(tenant: Tenant, events: Sequence[Accepted]) -> dict[str, list[int]]
     return lanes
 
 
-def _bodies(tenant: Tenant, mode: str, wires: Sequence[tuple[int, str]]) -> list[tuple[list[int], str]]:
+def _bodies(tenant: Tenant, wires: Sequence[tuple[int, str]]) -> list[tuple[list[int], str]]:
     """The messages of one lane: the positions of their events, and their bodies."""
     chunks: list[list[tuple[int, str]]] = []
     size = 0
@@ -60,5 +60,5 @@ def _bodies(tenant: Tenant, mode: str, wires: Sequence[tuple[int, str]]) -> list
             size = 0
         chunks[-1].append((n, wire))
         size += length
-    head = strict_json.dumps({"v": _VERSION, "project": tenant.project_id, "mode": mode})[:-1]
+    head = strict_json.dumps({"v": _VERSION, "project": tenant.project_id})[:-1]
     return [([n for n, _ in chunk], f'{head},"events":[{",".join(wire for _, wire in chunk)}]}}') for chunk in chunks]

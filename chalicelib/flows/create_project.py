@@ -27,7 +27,11 @@ def run(name: str, mode: str = "live", plan: str = "free", *, now: int) -> Creat
     """
     projects.check_new(name, mode, plan)
     project = Project(
-        id=ids.new_id("proj"), name=name, mode=cast("Mode", mode), plan=cast("Plan", plan), created_at=now
+        id=ids.new_project_id(is_test=mode == "test"),
+        name=name,
+        mode=cast("Mode", mode),
+        plan=cast("Plan", plan),
+        created_at=now,
     )
     tenant = Tenant(project.id)
     _, secret, secret_rows = apikeys.creation(tenant, "First secret key", "secret", ["*"], mode=project.mode, now=now)

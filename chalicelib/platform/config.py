@@ -25,6 +25,8 @@ class Settings:
     table: str
     ingest_queue_url: str
     bus_queue_url: str
+    jobs_queue_url: str
+    timers_queue_url: str
     secret_arn: str
     log_level: str = "INFO"
     ingest_lanes: int = 64

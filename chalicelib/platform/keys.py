@@ -15,6 +15,10 @@
 | counter | `P#<p>#COUNT#<name>` | `<shard>` | |
 | counter's marker | `P#<p>#C#<c>` | `COUNTED#<name>` | |
 | domain event | `P#<p>#OUT#<event id>` | `OUT` | |
+| timer, live | its owner's | `TIMER#<name>` | due `DUE#<shard>` by moment, once queued `DUE#<shard>#QUEUED` |
+| timer, test project | its owner's | `TIMER#<name>` | |
+| pointer to a test project's timer | `P#<p>#DUE` | `<moment>#<hash>` | |
+| work in flight of a test project | `P#<p>#PENDING` | `<kind>#<id>` | |
 | idempotent answer | `P#<p>#IDEM#<hash>` | `IDEM` | |
 """
 
@@ -23,12 +27,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chalicelib.core import clock
+from chalicelib.core import clock, ids
 
 CONTACT_SHARDS = 8
 EVENT_SHARDS = 8
 COUNTER_SHARDS = 8
 
+_TIMER = "TIMER#"
 _MOMENT_DIGITS = 15
 """Milliseconds up to the year 9999."""
 
@@ -62,6 +67,26 @@ def part(text: str) -> str:
     return text.replace("%", "%25").replace("#", "%23")
 
 
+def timer(owner_pk: str, name: str) -> Key:
+    """The timer of that name beside its owner, whose partition is the project's own already."""
+    return Key(owner_pk, f"{_TIMER}{name}")
+
+
+def timer_name(sort: str) -> str | None:
+    """The name of the timer whose sort key that is; None for other rows."""
+    return sort.removeprefix(_TIMER) if sort.startswith(_TIMER) else None
+
+
+def waiting_timers(shard: int) -> str:
+    """Live timers of all projects that are not on the queue, by moment, in the index `due`."""
+    return f"DUE#{shard}"
+
+
+def queued_timers(shard: int) -> str:
+    """Those on the queue, by the moment from which their message counts as lost."""
+    return f"DUE#{shard}#QUEUED"
+
+
 def api_key_door(digest: str) -> Key:
     """Where a presented key is looked up; `digest` is the hex SHA-256 of its text."""
     return Key(f"KEY#{digest}", "KEY")
@@ -77,6 +102,11 @@ class Tenant:
     """One project as the owner of keys. Made from the caller's principal, or from an item read back."""
 
     project_id: str
+
+    @property
+    def is_test(self) -> bool:
+        """True for a test project, whose time stands under its owner's hand; nothing is read for it."""
+        return ids.is_test_project(self.project_id)
 
     @property
     def _root(self) -> str:
@@ -156,6 +186,20 @@ class Tenant:
 
     def outbox(self, event_id: str) -> Key:
         return Key(f"{self._root}#OUT#{event_id}", "OUT")
+
+    def due(self, moment: int, ident: str) -> Key:
+        """Where a test project points to one of its timers."""
+        return Key(self.due_partition(), moment_sk(moment, ident))
+
+    def due_partition(self) -> str:
+        return f"{self._root}#DUE"
+
+    def pending(self, kind: str, ident: str) -> Key:
+        """The mark of one piece of work in flight."""
+        return Key(self.pending_partition(), f"{kind}#{ident}")
+
+    def pending_partition(self) -> str:
+        return f"{self._root}#PENDING"
 
     def idempotent_answer(self, digest: str) -> Key:
         return Key(f"{self._root}#IDEM#{digest}", "IDEM")

@@ -44,12 +44,36 @@ def send_fifo(queue_url: str, messages: Sequence[Outgoing]) -> list[bool]:
     return outcome
 
 
-def send(queue_url: str, body: str) -> None:
-    """Queue one message on a standard queue. Raises Unavailable where it was not queued."""
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """A message of a standard queue, to be received after `delay_s` seconds, 0 to 900."""
+
+    body: str
+    delay_s: int
+
+
+def send_delayed(queue_url: str, messages: Sequence[Delayed]) -> list[bool]:
+    """Queue small messages on a standard queue, ten in a call; for each, whether it was durably queued."""
+    outcome = [False] * len(messages)
+    for start in range(0, len(messages), _BATCH):
+        entries: list[SendMessageBatchRequestEntryTypeDef] = [
+            {"Id": str(n), "MessageBody": message.body, "DelaySeconds": message.delay_s}
+            for n, message in enumerate(messages[start : start + _BATCH], start)
+        ]
+        for ident in _send_batch(queue_url, entries):
+            outcome[int(ident)] = True
+    return outcome
+
+
+def send(queue_url: str, body: str, *, delay_s: int = 0) -> None:
+    """Queue one message on a standard queue, to be received after `delay_s` seconds, 0 to 900.
+
+    Raises Unavailable where it was not queued.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        sqs().send_message(QueueUrl=queue_url, MessageBody=body)
+        sqs().send_message(QueueUrl=queue_url, MessageBody=body, DelaySeconds=delay_s)
     except (BotoCoreError, ClientError) as error:
         raise Unavailable from error
 

@@ -4,13 +4,16 @@ A stream keeps order for each item only, and delivers at least once: flows take 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core import clock, events, strict_json
+from chalicelib.features.timers import service as timers
+from chalicelib.features.timers.service import Due
 from chalicelib.flows import count_contacts, index_days
 from chalicelib.platform import observability, outbox, queues
 from chalicelib.platform.config import settings
-from chalicelib.platform.keys import Tenant
+from chalicelib.platform.keys import Tenant, tenant_of
 from chalicelib.platform.outbox import DomainEvent
 
 Flow = Callable[[Tenant, Sequence[DomainEvent]], None]
@@ -35,15 +38,16 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     The mapping delivers that record again with all that follow it, so every other one is worked on first.
     """
     records: Sequence[Record] = event["Records"]
-    told = [outbox.told_by(record) for record in records]
-    by_tenant: dict[Tenant, list[int]] = {}
-    for n, domain_events in enumerate(told):
-        if domain_events:
-            by_tenant.setdefault(domain_events[0].tenant, []).append(n)
+    by_tenant: dict[Tenant, dict[int, _News]] = {}
+    for n, record in enumerate(records):
+        if news := _news(record):
+            by_tenant.setdefault(news.tenant, {})[n] = news
     left: list[int] = []
-    for tenant, places in by_tenant.items():
-        if not _attempt(tenant, [domain_event for n in places for domain_event in told[n]]):
-            left += [n for n in places if not (_has_time(context) and (_persist(tenant, told[n]) or _keep(records[n])))]
+    for tenant, its_news in by_tenant.items():
+        if not _attempt(tenant, list(its_news.values())):
+            left += [
+                n for n, news in its_news.items() if not (_has_time(context) and (_persist(news) or _keep(records[n])))
+            ]
     failures = [{"itemIdentifier": records[n]["dynamodb"]["SequenceNumber"]} for n in sorted(left)[:1]]
     return {"batchItemFailures": failures}
 
@@ -52,20 +56,39 @@ def handle_retry(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Work through records that failed on the stream, kept whole on the bus's own queue."""
     failed: list[str] = []
     for message in event["Records"]:
-        domain_events = outbox.told_by(strict_json.loads(message["body"].encode()))
-        if domain_events and not _attempt(domain_events[0].tenant, domain_events):
+        news = _news(strict_json.loads(message["body"].encode()))
+        if news is not None and not _attempt(news.tenant, [news]):
             failed.append(message["messageId"])
     return {"batchItemFailures": [{"itemIdentifier": ident} for ident in failed]}
 
 
-def _attempt(tenant: Tenant, domain_events: Sequence[DomainEvent]) -> bool:
-    """Call each flow once with all of its events."""
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What one record asks for: events for their flows, and a timer that was set and may fall due soon."""
+
+    tenant: Tenant
+    events: Sequence[DomainEvent]
+    timer: Due | None
+
+
+def _news(record: Record) -> _News | None:
+    """None for a record that asks for nothing."""
+    tenant = tenant_of(record["dynamodb"]["Keys"]["PK"]["S"])
+    domain_events, timer = outbox.told_by(record), timers.set_by(record)
+    if tenant is None or not (domain_events or timer):
+        return None
+    return _News(tenant, domain_events, timer)
+
+
+def _attempt(tenant: Tenant, news: Sequence[_News]) -> bool:
+    """Queue the timers that are due soon, and call each flow once with all of its events."""
     observability.bind(project_id=tenant.project_id)
     wanted: dict[Flow, list[DomainEvent]] = {}
-    for domain_event in domain_events:
+    for domain_event in [domain_event for each in news for domain_event in each.events]:
         for flow in EVENT_FLOWS.get(domain_event.name, ()):
             wanted.setdefault(flow, []).append(domain_event)
     try:
+        timers.queue_soon([each.timer for each in news if each.timer], clock.system_ms())
         for flow, its_events in wanted.items():
             flow(tenant, its_events)
     except Exception:  # one event's fault must not stop the stream for everybody
@@ -80,10 +103,10 @@ def _has_time(context: Any) -> bool:
     return bool(context.get_remaining_time_in_millis() > _RESERVE)
 
 
-def _persist(tenant: Tenant, domain_events: Sequence[DomainEvent]) -> bool:
+def _persist(news: _News) -> bool:
     """Handle one record alone, a few times over."""
     for attempt in range(_TRIES):
-        if _attempt(tenant, domain_events):
+        if _attempt(news.tenant, [news]):
             return True
         clock.sleep(_PAUSE * 2**attempt)
     return False

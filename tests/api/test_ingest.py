@@ -11,9 +11,11 @@ import time_machine
 from time_machine import Traveller
 
 from chalicelib.core import clock, strict_json
+from chalicelib.features.projects import service as projects
 from chalicelib.flows import accept_events
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform import aws, queues
+from chalicelib.platform.keys import Tenant
 from tests.support import ingest_queue
 from tests.support.client import Client
 from tests.support.ingest_queue import Calls
@@ -71,7 +73,7 @@ def test_each_call_is_queued_once(ingest: Client, project: CreatedProject, kind:
     assert answer.status == 202, answer.text
     assert answer.json == {"success": True, "request_id": answer.headers["x-request-id"]}
     (message,) = ingest_queue.take()
-    assert (message["v"], message["project"], message["mode"]) == (1, project.project_id, "live")
+    assert (message["v"], message["project"]) == (1, project.project_id)
     (event,) = message["events"]
     assert event["type"] == kind
     assert event["context"] == {"ip": "203.0.113.7"}
@@ -241,8 +243,8 @@ def test_a_test_projects_events_are_received_at_its_own_now(test_project: Create
     ingest_queue.empty()
 
     assert Client(test_project.write_key).post("/v1/track", CALLS["track"]).status == 202
-    (message,) = ingest_queue.take()
-    assert message["mode"] == "test"
+    (event,) = ingest_queue.events()
+    assert event["received_at"] == projects.now(Tenant(test_project.project_id))
 
 
 def _lane(user: str) -> str:

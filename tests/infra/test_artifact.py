@@ -20,7 +20,8 @@ from infra import template
 from infra.artifact import Artifact, functions, problems
 
 TAG = sys.implementation.cache_tag
-EVENT_FUNCTIONS = {"Ingest", "Bus", "BusRetry"}
+BATCH_FUNCTIONS = {"Ingest", "Bus", "BusRetry", "Jobs", "Timers"}
+EVENT_FUNCTIONS = BATCH_FUNCTIONS | {"Minute"}
 
 
 def lint(document: dict[str, Any], folder: Path) -> str:
@@ -71,7 +72,7 @@ def test_each_worker_answers_for_the_handler_of_its_name(packaged: dict[str, Any
         assert functions(packaged)[logical_id]["Handler"] == f"app.{template.function_name(logical_id)}"
 
 
-@pytest.mark.parametrize("logical_id", sorted(EVENT_FUNCTIONS))
+@pytest.mark.parametrize("logical_id", sorted(BATCH_FUNCTIONS))
 def test_a_worker_can_report_the_items_of_a_batch_that_failed(packaged: dict[str, Any], logical_id: str) -> None:
     events = functions(packaged)[logical_id]["Events"]
     assert [event["Properties"]["FunctionResponseTypes"] for event in events.values()] == [["ReportBatchItemFailures"]]
@@ -79,7 +80,7 @@ def test_a_worker_can_report_the_items_of_a_batch_that_failed(packaged: dict[str
 
 def test_the_batch_sizes_in_the_app_are_those_of_the_template(packaged: dict[str, Any]) -> None:
     declared = declared_batch_sizes()
-    for logical_id in EVENT_FUNCTIONS:
+    for logical_id in BATCH_FUNCTIONS:
         assert declared[logical_id] == {
             event["Properties"]["BatchSize"] for event in functions(packaged)[logical_id]["Events"].values()
         }
@@ -93,12 +94,18 @@ def declared_batch_sizes() -> dict[str, set[int]]:
     handlers: list[Any] = app.app.event_sources  # chalice's base type does not know the batch size
     for handler in handlers:
         logical_id = handler.name.title().replace("_", "")
-        sizes.setdefault(logical_id, set()).add(handler.batch_size)
+        if hasattr(handler, "batch_size"):
+            sizes.setdefault(logical_id, set()).add(handler.batch_size)
     return sizes
 
 
+def test_the_schedule_in_the_app_is_that_of_the_template(packaged: dict[str, Any]) -> None:
+    (event,) = functions(packaged)["Minute"]["Events"].values()
+    assert event["Properties"]["Schedule"] == "rate(1 minute)"
+
+
 def test_no_queue_or_stream_is_named_by_a_placeholder(packaged: dict[str, Any]) -> None:
-    for logical_id in EVENT_FUNCTIONS:
+    for logical_id in BATCH_FUNCTIONS:
         for event in functions(packaged)[logical_id]["Events"].values():
             fed_by = event["Properties"].get("Queue") or event["Properties"].get("Stream")
             assert fed_by.keys() == {"Fn::GetAtt"}

@@ -10,7 +10,7 @@ from infra.package import PROJECT
 
 POLICIES = PROJECT / "infra" / "policies"
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
-FUNCTIONS = ["api_handler", "bus", "bus_retry", "create_project", "ingest"]
+FUNCTIONS = ["api_handler", "bus", "bus_retry", "create_project", "ingest", "jobs", "minute", "timers"]
 
 # The streams of our own table: Lambda wants to list them before it reads the one that there is.
 WIDER_THAN_ONE_RESOURCE = {"${Table.Arn}/stream/*"}
@@ -74,7 +74,15 @@ def test_each_function_can_write_its_log_and_no_others(function: str) -> None:
     assert logged == {("logs:CreateLogStream", group), ("logs:PutLogEvents", group)}
 
 
-@pytest.mark.parametrize(("function", "queue"), [("ingest", "IngestQueue.Arn"), ("bus_retry", "BusQueue.Arn")])
+@pytest.mark.parametrize(
+    ("function", "queue"),
+    [
+        ("ingest", "IngestQueue.Arn"),
+        ("bus_retry", "BusQueue.Arn"),
+        ("jobs", "JobsQueue.Arn"),
+        ("timers", "TimersQueue.Arn"),
+    ],
+)
 def test_a_queue_worker_receives_from_its_own_queue_only(function: str, queue: str) -> None:
     received = {resource for action, resource in grants(function) if action == "sqs:ReceiveMessage"}
     assert received == {queue}
@@ -87,6 +95,20 @@ def test_only_the_api_sends_to_ingest_and_reads_the_secret() -> None:
         can_send = ("sqs:SendMessage", "IngestQueue.Arn") in grants(function)
         can_read = ("secretsmanager:GetSecretValue", "Secret.Id") in grants(function)
         assert can_send == can_read == (function == "api_handler")
+
+
+def test_a_job_queues_its_own_next_page() -> None:
+    assert ("sqs:SendMessage", "JobsQueue.Arn") in grants("jobs")
+
+
+@pytest.mark.parametrize("function", ["minute", "bus", "bus_retry", "timers"])
+def test_whoever_finds_a_timer_due_soon_queues_it(function: str) -> None:
+    assert ("sqs:SendMessage", "TimersQueue.Arn") in grants(function)
+
+
+def test_only_the_schedule_looks_for_timers_of_all_projects() -> None:
+    readers = [function for function in FUNCTIONS if ("dynamodb:Query", "${Table.Arn}/index/due") in grants(function)]
+    assert readers == ["minute"]
 
 
 def test_the_bus_reads_the_stream_and_sets_aside_what_fails() -> None:

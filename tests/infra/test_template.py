@@ -30,6 +30,9 @@ def test_each_worker_is_fed_by_what_the_design_names() -> None:
         EventSource("ingest", "sqs", "IngestQueue", 10, partial_failures=True),
         EventSource("bus", "dynamodb", "Table", 100, partial_failures=True),
         EventSource("bus_retry", "sqs", "BusQueue", 10, partial_failures=True),
+        EventSource("jobs", "sqs", "JobsQueue", 1, partial_failures=True),
+        EventSource("timers", "sqs", "TimersQueue", 10, partial_failures=True),
+        EventSource("minute", "schedule", "rate(1 minute)", 1, partial_failures=False),
     ]
 
 
@@ -97,6 +100,8 @@ def test_each_dead_letter_queue_and_the_streams_delay_have_an_alarm() -> None:
     assert {
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["IngestDeadLetterQueue", "QueueName"]}'),
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["BusDeadLetterQueue", "QueueName"]}'),
+        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["JobsDeadLetterQueue", "QueueName"]}'),
+        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["TimersDeadLetterQueue", "QueueName"]}'),
         ("IteratorAge", '{"Ref": "Bus"}'),
     } <= watched
 
@@ -139,7 +144,8 @@ def test_the_local_engine_gets_the_resources_that_hold_data_and_nothing_else() -
     subset = template.engine_template("local")
     assert subset["Resources"].keys() == {"Table", "Secret", *QUEUES}
     assert subset["Resources"]["Table"] == RESOURCES["Table"]
-    assert subset["Outputs"].keys() >= {"TableName", "TableStreamArn", "IngestQueueUrl", "BusQueueUrl", "SecretArn"}
+    assert subset["Outputs"].keys() >= {"TableName", "TableStreamArn", "IngestQueueUrl", "SecretArn"}
+    assert subset["Outputs"].keys() >= {f"{name}Url" for name in QUEUES}
     assert subset["Parameters"]["Stage"]["Default"] == "local"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib.core import clock, strict_json
+from chalicelib.core import clock, ids, strict_json
 from chalicelib.core.errors import Conflict, NotFound, ValidationFailed
 from chalicelib.edge import auth
 from chalicelib.edge.auth import Keyring
@@ -131,10 +131,10 @@ def test_two_changes_of_settings_are_both_kept(project: CreatedProject, monkeypa
 def test_now_is_real_in_a_live_project_and_stands_in_a_test_project(table: str) -> None:
     live = create_project.run("Live", now=NOW)
     test = create_project.run("Test", "test", now=NOW)
-    assert projects.now(Tenant(test.project_id), "test") == NOW
-    assert abs(projects.now(Tenant(live.project_id), "live") - clock.system_ms()) < clock.MINUTE
+    assert projects.now(Tenant(test.project_id)) == NOW
+    assert abs(projects.now(Tenant(live.project_id)) - clock.system_ms()) < clock.MINUTE
     with pytest.raises(NotFound):
-        projects.now(Tenant("proj_none"), "test")
+        projects.now(Tenant(ids.new_project_id(is_test=True)))
 
 
 class TestMemory:

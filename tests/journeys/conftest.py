@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
 from tests.support import aws
 
@@ -16,6 +17,11 @@ def tenant(table: str) -> Tenant:
 @pytest.fixture
 def other_tenant(table: str) -> Tenant:
     return Tenant("proj_two")
+
+
+@pytest.fixture
+def test_tenant(test_project: CreatedProject) -> Tenant:
+    return Tenant(test_project.project_id)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -11,6 +12,8 @@ from infra.template import engine_template, ttl_attribute
 
 STAGE = "test"
 REGION = "eu-central-1"
+ACCOUNT = "123456789012"
+STANDARD_QUEUES = ("bus", "jobs", "timers")
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -53,10 +56,55 @@ def create_table() -> str:
 
 
 def create_queues() -> dict[str, str]:
-    """The two queues that the functions send to, as settings."""
+    """The queues that the functions send to, as settings."""
     ingest = aws.sqs().create_queue(QueueName="growthos-test-ingest.fifo", Attributes={"FifoQueue": "true"})
-    bus = aws.sqs().create_queue(QueueName="growthos-test-bus")
-    return {"GROWTHOS_INGEST_QUEUE_URL": ingest["QueueUrl"], "GROWTHOS_BUS_QUEUE_URL": bus["QueueUrl"]}
+    urls = {"GROWTHOS_INGEST_QUEUE_URL": ingest["QueueUrl"]}
+    for name in STANDARD_QUEUES:
+        made = aws.sqs().create_queue(QueueName=f"growthos-test-{name}")
+        urls[f"GROWTHOS_{name.upper()}_QUEUE_URL"] = made["QueueUrl"]
+    return urls
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message in a queue, and the seconds for which it was sent to be delayed."""
+
+    body: str
+    delay_s: int
+    group: str
+
+
+def waiting(url: str) -> list[Queued]:
+    """The messages in a queue, delayed ones too."""
+    return [
+        Queued(
+            message.body,
+            round(max(0, message.delayed_until - message.sent_timestamp) / 1000),
+            message.group_id or "",
+        )
+        for message in _queue(url)._messages
+    ]
+
+
+def take(url: str) -> list[Queued]:
+    """The same; the messages leave the queue. The service itself would hold delayed ones back, and purge rarely."""
+    found = waiting(url)
+    _queue(url)._messages.clear()
+    _queue(url)._pending_messages.clear()
+    return found
+
+
+def clear_queues() -> None:
+    """Empty all queues."""
+    read = config.settings()
+    for url in (read.ingest_queue_url, read.bus_queue_url, read.jobs_queue_url, read.timers_queue_url):
+        take(url)
+
+
+def _queue(url: str) -> Any:
+    from moto.sqs.models import sqs_backends
+
+    return sqs_backends[ACCOUNT][REGION].queues[url.rpartition("/")[2]]
 
 
 def create_secret() -> str:
@@ -75,7 +123,7 @@ def clear_table(name: str) -> None:
     """Empty moto's table without its API, which is many times faster than to make another."""
     from moto.dynamodb.models import dynamodb_backends
 
-    tables: Any = dynamodb_backends["123456789012"][REGION].tables
+    tables: Any = dynamodb_backends[ACCOUNT][REGION].tables
     tables[name].items.clear()
     if tables[name].stream_shard is not None:
         tables[name].stream_shard.items.clear()

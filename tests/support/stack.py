@@ -161,11 +161,13 @@ class Stack:
         wait_until(lambda: self._queued() == 0 and self._unread() == 0, within_s, pause_s=0.1)
 
     def _queued(self) -> int:
-        """Messages in the queues, those in flight included."""
+        """Messages in the queues, those in flight included; of timers only those that have fallen due."""
         sqs, total = self._client("sqs"), 0
-        for name in ("IngestQueue", "BusQueue"):
+        for name in ("IngestQueue", "BusQueue", "JobsQueue", "TimersQueue"):
             url = self._shared["queues"][name]
             attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+            if name == "TimersQueue":
+                attributes.pop("ApproximateNumberOfMessagesDelayed", None)
             total += sum(int(value) for kind, value in attributes.items() if kind.startswith("ApproximateNumber"))
         return total
 

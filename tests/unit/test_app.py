@@ -11,6 +11,7 @@ import pytest
 import app as composition
 
 ROOT = Path(__file__).parents[2]
+FUNCTIONS = ("ingest", "bus", "bus_retry", "jobs", "timers", "minute", "create_project")
 
 
 def loaded_by(handler: str) -> set[str]:
@@ -27,7 +28,7 @@ def loaded_by(handler: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("handler", ["app.ingest", "app.bus", "app.bus_retry", "app.create_project"])
+@pytest.mark.parametrize("handler", [f"app.{name}" for name in FUNCTIONS])
 def test_a_worker_starts_without_the_routes(handler: str) -> None:
     assert loaded_by(handler) == set()
 
@@ -40,7 +41,7 @@ def test_the_api_and_the_local_server_have_all_routes(handler: str) -> None:
 def test_every_handler_is_a_function_of_app_py() -> None:
     functions: list[Any] = [*composition.app.event_sources, *composition.app.pure_lambda_functions]
     handlers = {function.name: function.handler_string for function in functions}
-    assert handlers == {name: f"app.{name}" for name in ("ingest", "bus", "bus_retry", "create_project")}
+    assert handlers == {name: f"app.{name}" for name in FUNCTIONS}
     assert all(hasattr(composition, name) for name in handlers)
 
 

@@ -9,6 +9,8 @@ COMPLETE = {
     "GROWTHOS_TABLE": "a-table",
     "GROWTHOS_INGEST_QUEUE_URL": "https://queue/ingest.fifo",
     "GROWTHOS_BUS_QUEUE_URL": "https://queue/bus",
+    "GROWTHOS_JOBS_QUEUE_URL": "https://queue/jobs",
+    "GROWTHOS_TIMERS_QUEUE_URL": "https://queue/timers",
     "GROWTHOS_SECRET_ARN": "arn:secret",
 }
 

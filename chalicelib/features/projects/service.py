@@ -51,9 +51,12 @@ def get(tenant: Tenant) -> Project:
     return project
 
 
-def now(tenant: Tenant, mode: Mode) -> int:
-    """The project's moment in milliseconds: the real one, or where the clock of a test project stands."""
-    if mode == "live":
+def now(tenant: Tenant) -> int:
+    """The project's moment in milliseconds: the real one, or where the clock of a test project stands.
+
+    Raises NotFound where there is no such test project.
+    """
+    if not tenant.is_test:
         return clock.system_ms()
     moment = store.read_clock(tenant)
     if moment is None:

@@ -1,0 +1,1 @@
+"""Timers: what must happen at a moment, kept beside what it belongs to."""

@@ -1,0 +1,46 @@
+"""The jobs' worker: runs one page, and queues the next one before it reports success. JOBS is all kinds there are."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.platform import jobs, observability
+from chalicelib.platform.jobs import HasTime, Later
+from chalicelib.platform.keys import Tenant
+
+Job = Callable[[Tenant, Mapping[str, Any], HasTime], Mapping[str, Any] | Later | None]
+"""Does one page of a job, given its data; returns the data of the next page, or None when the job is done."""
+
+JOBS: dict[str, Job] = {}
+
+_RESERVE = 10_000
+"""Milliseconds before the invocation's end at which a page is told to return."""
+
+
+def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Run each page of a batch; those that failed are told by id, and come again alone."""
+    failed = [record["messageId"] for record in event["Records"] if not _run(record["body"], context)]
+    return {"batchItemFailures": [{"itemIdentifier": ident} for ident in failed]}
+
+
+def _run(body: str, context: Any) -> bool:
+    def has_time() -> bool:
+        return bool(context.get_remaining_time_in_millis() > _RESERVE)
+
+    try:
+        page = jobs.Page.from_body(body)
+        observability.bind(project_id=page.tenant.project_id)
+        following = JOBS[page.kind](page.tenant, page.data, has_time)
+        if following is None:
+            jobs.finish(page)
+        elif isinstance(following, Later):
+            jobs.queue(replace(page, data=following.data), following.delay_s)
+        else:
+            jobs.queue(replace(page, data=following))
+    except Exception:  # whatever it is, the queue delivers again and its dead-letter queue keeps the message
+        observability.log_failure("job page failed")
+        observability.metric("JobPageFailed")
+        return False
+    finally:
+        observability.unbind()
+    return True

@@ -12,4 +12,4 @@ _RECENT = 10
 def run(tenant: Tenant, contact_id: str) -> tuple[Contact, list[Event]]:
     """The contact and its newest events. Raises NotFound."""
     contact = contacts.get(tenant, contact_id)
-    return contact, activity.recent(tenant, contact.id, _RECENT)
+    return contact, activity.recent(tenant, contact.lineage, _RECENT)

@@ -109,8 +109,8 @@ def _names(event: Accepted) -> Names:
 
 
 def _append(tenant: Tenant, draft: _Draft, event: Accepted, resolved: Resolved, directory: Directory) -> None:
-    told, extra = _fold(event, resolved, directory)
-    row = _row(resolved.contact, event)
+    told, changed, extra = _fold(event, resolved, directory)
+    row = _row(resolved.contact, event, changed)
     ops = [
         *activity.event_ops(tenant, row, told),
         *(op for other in extra for op in activity.event_ops(tenant, other)),
@@ -128,7 +128,7 @@ def _append(tenant: Tenant, draft: _Draft, event: Accepted, resolved: Resolved, 
         draft.chunks.append(_Chunk())
 
 
-def _row(contact: Contact, event: Accepted) -> Event:
+def _row(contact: Contact, event: Accepted, changed: set[str]) -> Event:
     return Event(
         id=event.id,
         name=event.name,
@@ -140,6 +140,9 @@ def _row(contact: Contact, event: Accepted) -> Event:
         received_at=event.received_at,
         message_id=event.message_id,
         historical=event.historical,
+        user_id=event.user_id,
+        anonymous_id=event.anonymous_id,
+        changed=tuple(sorted(changed)),
     )
 
 
@@ -182,38 +185,39 @@ def _rows_that_stand(chunk: _Chunk, refused: ConditionFailed) -> set[str]:
     return standing & {event.id for event in chunk.accepted}
 
 
-def _fold(event: Accepted, resolved: Resolved, directory: Directory) -> tuple[list[str], list[Event]]:
-    """Change the contact as the event says; returns the domain events told by its row, and further timeline rows."""
+def _fold(event: Accepted, resolved: Resolved, directory: Directory) -> tuple[list[str], set[str], list[Event]]:
+    """Change the contact as the event says; returns the domain events told by its row, the fields that changed, and
+    further timeline rows."""
     contact = resolved.contact
-    changed = resolved.is_named
+    changed = {"external_id"} if resolved.is_named else set()
     extra: list[Event] = []
     stamp = Stamp(event.timestamp, not event.given, (event.message_id or "") if event.given else "", event.id)
     if event.type == "identify":
         keys, overflow = contacts.merge_traits(contact, event.traits, stamp)
-        changed |= bool(keys)
+        changed |= {f"traits.{key}" for key in keys}
         before = contact.email
         is_said = event.traits.get("email") is not None and contact.traits.get("email") == event.traits["email"]
         holder = directory.settle_email(contact) if is_said or "email" in keys else None
-        changed |= contact.email != before
+        changed |= {"email"} if contact.email != before else set()
         if holder is not None and "email" in keys:
             extra.append(_note(contact, event, events.IDENTITY_CONFLICT, {"kind": "email", "held_by": holder}))
         if overflow:
             extra.append(_note(contact, event, events.TRAITS_OVERFLOW, {"dropped": overflow}))
     if event.type == "group" and event.group_id is not None:
-        changed |= contacts.join_group(contact, event.group_id, event.timestamp)
+        changed |= {"groups"} if contacts.join_group(contact, event.group_id, event.timestamp) else set()
     campaign = event.context.get("campaign")
     if isinstance(campaign, dict) and campaign:
-        changed |= bool(contacts.touch(contact, campaign, stamp))
+        changed |= {f"traits.{key}" for key in contacts.touch(contact, campaign, stamp)}
     contacts.see(contact, event.timestamp)
     if resolved.is_new:
-        return [events.CONTACT_CREATED], extra
+        return [events.CONTACT_CREATED], changed, extra
     if changed:
         contact.updated_at = max(contact.updated_at, event.received_at)
-    return [events.CONTACT_UPDATED] if changed else [], extra
+    return [events.CONTACT_UPDATED] if changed else [], changed, extra
 
 
 def _note(contact: Contact, event: Accepted, name: str, properties: dict[str, Any]) -> Event:
-    """A row that the server adds to the timeline, at the moment of the event that caused it."""
+    """A row that the server adds to the timeline, at the moment of the event that caused it and under its ids."""
     return Event(
         id=ids.new_id("evt"),
         name=name,
@@ -223,4 +227,6 @@ def _note(contact: Contact, event: Accepted, name: str, properties: dict[str, An
         context={},
         timestamp=event.timestamp,
         received_at=event.received_at,
+        user_id=event.user_id,
+        anonymous_id=event.anonymous_id,
     )

@@ -47,7 +47,8 @@ def emit(tenant: Tenant, name: str, data: Mapping[str, Any], now: int) -> Put:
 def told_by(record: Mapping[str, Any]) -> list[DomainEvent]:
     """The events that one record of the table's stream tells of: a new domain event, or a new row of a timeline.
 
-    A timeline's row tells of itself, and of the domain events named in it.
+    A timeline's row tells of itself, and of the domain events named in it. One that was moved there from another
+    contact tells nothing: all that it causes was caused where it stood first.
     """
     change = record["dynamodb"]
     partition, sort = change["Keys"]["PK"]["S"], change["Keys"]["SK"]["S"]
@@ -61,7 +62,15 @@ def told_by(record: Mapping[str, Any]) -> list[DomainEvent]:
     if contact_id is None or not sort.startswith("EVT#"):
         return []
     item = from_item(change["NewImage"])
-    data = {"contact_id": contact_id, "event": item["event"], "type": item["type"], "timestamp": item["timestamp"]}
+    if "moved_from" in item:
+        return []
+    data = {
+        "contact_id": contact_id,
+        "event": item["event"],
+        "type": item["type"],
+        "timestamp": item["timestamp"],
+        "changed": item.get("changed", []),
+    }
     names = [ACTIVITY_RECORDED, *item.get("told", [])]
     return [_event(tenant, item, name, data, item["received_at"]) for name in names]
 

@@ -6,7 +6,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One row of a timeline; moments in ms. `message_id` is None where the caller gave none."""
+    """One row of a timeline; moments in ms. `message_id` is None where the caller gave none.
+
+    `user_id` and `anonymous_id` are those that it was sent with. `changed` names the contact's fields that it changed:
+    `email`, `external_id`, `tags`, `groups`, `unsubscribed_at`, and `traits.<key>`.
+    """
 
     id: str
     name: str
@@ -18,3 +22,6 @@ class Event:
     received_at: int
     message_id: str | None = None
     historical: bool = False
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    changed: tuple[str, ...] = ()

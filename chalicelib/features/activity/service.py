@@ -4,13 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.core import clock, strict_json
+from chalicelib.core.lineage import Lineage
 from chalicelib.features.activity import store
 from chalicelib.features.activity.model import Event
 from chalicelib.platform import cursor, pending
+from chalicelib.platform import lineage as lineages
 from chalicelib.platform.keys import Key, Tenant, moment_sk
 from chalicelib.platform.listing import FIRST, LAST, Listed, Range, escaped_size, fill, within_answer
 from chalicelib.platform.table import Item, Put
 
+_HISTORY_PAGE = 100
 _BESIDE_PROPERTIES = 2_000
 """Bytes of the rest of an event in an answer, at the most: names and ids, escaped."""
 
@@ -41,18 +44,30 @@ def is_seen(items: Mapping[Key, Item], key: Key, received_at: int) -> bool:
     return store.is_seen(items.get(key), received_at)
 
 
-def recent(tenant: Tenant, contact_id: str, count: int) -> list[Event]:
+def recent(tenant: Tenant, of: Lineage, count: int) -> list[Event]:
     """The newest events of a contact that was just read."""
-    sources = store.timeline(tenant, contact_id, Range(), count)
-    return fill(sources, count, lambda found: store.hydrate_of(contact_id, found)).rows
+    seen: set[str] = set()
+    return fill(store.timeline(tenant, of, Range(), count), count, lambda found: store.hydrate_of(of, found, seen)).rows
 
 
-def history(tenant: Tenant, contact_id: str, name: str, *, first: int) -> Iterator[list[Event]]:
-    """Pages of a contact's events of one name, newest first, read consistently; the first page has `first` at least.
+def history(
+    tenant: Tenant,
+    of: Lineage,
+    name: str,
+    *,
+    since: int | None = None,
+    until: int | None = None,
+    page_size: int = _HISTORY_PAGE,
+) -> Iterator[list[Event]]:
+    """The contact's events of one name, newest first, in pages that are read as they are asked for.
 
-    Events of the future, by their own timestamps, come first.
+    `of` is the contact's lineage, read just before. Reads are consistent: whatever was written before is in it, events
+    of the future and those of contacts that are being absorbed too, each once. `since` inclusive and `until` exclusive
+    bound the timestamp, in ms. A page has `page_size` rows at the most, and may have fewer.
     """
-    return store.history(tenant, contact_id, name, first)
+    low = FIRST if since is None else moment_sk(max(0, since), "")
+    high = LAST if until is None else moment_sk(max(0, until), "")
+    return store.history(tenant, of, name, low, high, page_size)
 
 
 def listing(
@@ -69,11 +84,15 @@ def listing(
     )
     if after is not None:
         span = Range(span.low, cursor.decode(after, tenant, endpoint, filters))
+    seen: set[str] = set()
     if only.contact_id is None:
         sources = store.stream(tenant, span, limit, only.name)
+        page: Listed[Event] = fill(sources, limit, lambda found: store.hydrate(tenant, found, seen))
+    elif of := lineages.find(tenant, only.contact_id):
+        sources = store.timeline(tenant, of, span, limit, only.name)
+        page = fill(sources, limit, lambda found: store.hydrate_of(of, found, seen))
     else:
-        sources = store.timeline(tenant, only.contact_id, span, limit, only.name)
-    page: Listed[Event] = fill(sources, limit, lambda found: store.hydrate(tenant, found))
+        return [], None
     page = within_answer(page, _answer_bytes, lambda event: moment_sk(event.timestamp, event.id))
     following = cursor.encode(tenant, endpoint, filters, page.position) if page.position else None
     return page.rows, following

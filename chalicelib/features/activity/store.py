@@ -1,10 +1,13 @@
 """Events in the table: a row for each event, one for each message seen, one for each day that has events."""
 
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from chalicelib.core import clock, strict_json
+from chalicelib.core.lineage import Lineage
 from chalicelib.features.activity.model import Event
+from chalicelib.platform import lineage as lineages
 from chalicelib.platform import table
 from chalicelib.platform.keys import EVENT_SHARDS, Key, Tenant, contact_of, moment_sk, shard_of
 from chalicelib.platform.listing import Entry, Merge, Range
@@ -15,7 +18,6 @@ DEDUPE_WINDOW = clock.DAY
 
 _TTL_MARGIN = clock.HOUR
 _DAYS_A_PAGE = 100
-_HISTORY_PAGE = 250
 _SPARSE_CHUNK = 250
 """Rows read from each shard at a time where a filter will drop most of them."""
 
@@ -35,6 +37,9 @@ def event_op(tenant: Tenant, event: Event, told: Sequence[str] = ()) -> Put:
         "received_at": event.received_at,
         "message_id": event.message_id,
         "historical": event.historical or None,
+        "user_id": event.user_id,
+        "anonymous_id": event.anonymous_id,
+        "changed": list(event.changed) or None,
         "told": list(told) or None,
         "list_pk": timeline.pk,
         "list_sk": timeline.sk,
@@ -71,10 +76,10 @@ def mark_day(tenant: Tenant, day: str, event_ids: Iterable[str]) -> None:
     table.write(Update(tenant.day(day), add={"shards": shards}))
 
 
-def timeline(tenant: Tenant, contact_id: str, span: Range, limit: int, name: str | None = None) -> Iterator[Merge]:
-    """One contact's events, newest first."""
+def timeline(tenant: Tenant, of: Lineage, span: Range, limit: int, name: str | None = None) -> Iterator[Merge]:
+    """One contact's events, newest first; an event that is being moved may come twice."""
     where, chunk = _named(tenant, name, limit)
-    yield Merge([tenant.timeline_partition(contact_id)], "list", span, chunk, where)
+    yield Merge([tenant.timeline_partition(each) for each in of.partitions], "list", span, chunk, where)
 
 
 def stream(tenant: Tenant, span: Range, limit: int, name: str | None = None) -> Iterator[Merge]:
@@ -86,41 +91,64 @@ def stream(tenant: Tenant, span: Range, limit: int, name: str | None = None) -> 
         yield Merge([partitions[shard] for shard in sorted(item["shards"])], "stream", of_day, chunk, where)
 
 
-def history(tenant: Tenant, contact_id: str, name: str, first: int) -> Iterator[list[Event]]:
-    """Pages of a contact's events of one name, newest first, read consistently."""
-    after, limit = None, first
+def hydrate(tenant: Tenant, found: Sequence[Entry], seen: set[str]) -> list[Event | None]:
+    """The event behind each entry; None where it, or its contact, is gone, or the event is one of those `seen`."""
+    lying = [contact_of(entry.key.pk) or "" for entry in found]
+    items = table.batch_get([*(entry.key for entry in found), *(tenant.contact(each) for each in lying)])
+    rows = [(contact_id, items.get(entry.key, {})) for contact_id, entry in zip(lying, found, strict=True)]
+    owners = lineages.owners(tenant, rows, items)
+    return [_once(row, owner, seen) for (_, row), owner in zip(rows, owners, strict=True)]
+
+
+def hydrate_of(of: Lineage, found: Sequence[Entry], seen: set[str]) -> list[Event | None]:
+    """The same for entries of one contact that was just read."""
+    items = table.batch_get([entry.key for entry in found])
+    rows = [(contact_of(entry.key.pk) or "", items.get(entry.key, {})) for entry in found]
+    return [_once(row, of.contact_id if _is_of(of, lying, row) else None, seen) for lying, row in rows]
+
+
+def history(tenant: Tenant, of: Lineage, name: str, low: str, high: str, chunk: int) -> Iterator[list[Event]]:
+    """A contact's events of one name in pages, newest first, consistently, from position `low` to `high`."""
+    between = (tenant.event_prefix(name) + low, tenant.event_prefix(name) + high)
+    seen: set[str] = set()
+    if not of.sources:
+        pages = _pages(tenant, of.contact_id, between, chunk)
+    else:
+        # Each partition is read on only where the merge needs it.
+        walks = [_rows(tenant, each, between, chunk) for each in of.partitions]
+        merged = heapq.merge(*walks, key=lambda found: found[1]["SK"], reverse=True)
+        pages = ([found] for found in merged)
+    for page in pages:
+        owned = [_once(row, of.contact_id if _is_of(of, lying, row) else None, seen) for lying, row in page]
+        if events := [event for event in owned if event]:
+            yield events
+
+
+def _rows(tenant: Tenant, contact_id: str, between: tuple[str, str], chunk: int) -> Iterator[tuple[str, Item]]:
+    for page in _pages(tenant, contact_id, between, chunk):
+        yield from page
+
+
+def _pages(tenant: Tenant, contact_id: str, between: tuple[str, str], chunk: int) -> Iterator[list[tuple[str, Item]]]:
+    after = None
     while True:
-        page = table.query(
-            tenant.contact(contact_id).pk,
-            prefix=tenant.event_prefix(name),
-            limit=limit,
-            newest_first=True,
-            after=after,
-        )
-        yield [_from_item(item, contact_id) for item in page.items]
-        after, limit = page.last, _HISTORY_PAGE
+        page = table.query(tenant.contact(contact_id).pk, between=between, limit=chunk, newest_first=True, after=after)
+        yield [(contact_id, item) for item in page.items]
+        after = page.last
         if after is None:
             return
 
 
-def hydrate(tenant: Tenant, found: Sequence[Entry]) -> list[Event | None]:
-    """The event behind each entry; None where it, or its contact, is gone."""
-    contacts = {entry.key: tenant.contact(contact_of(entry.key.pk) or "") for entry in found}
-    items = table.batch_get([*contacts, *contacts.values()])
-    return [_visible(items.get(entry.key), items.get(contacts[entry.key])) for entry in found]
+def _is_of(of: Lineage, lying: str, row: Item) -> bool:
+    return of.owns(lying, row.get("user_id"), row.get("anonymous_id"))
 
 
-def hydrate_of(contact_id: str, found: Sequence[Entry]) -> list[Event | None]:
-    """The same for entries of one contact that was just read."""
-    items = table.batch_get([entry.key for entry in found])
-    rows = [items.get(entry.key) for entry in found]
-    return [_from_item(item, contact_id) if item else None for item in rows]
-
-
-def _visible(item: Item | None, contact: Item | None) -> Event | None:
-    if item is None or contact is None or contact["status"] != "active":
+def _once(row: Item, owner: str | None, seen: set[str]) -> Event | None:
+    """The event where it is there, is somebody's, and was not seen before."""
+    if not row or owner is None or row["id"] in seen:
         return None
-    return _from_item(item, contact["id"])
+    seen.add(row["id"])
+    return _from_item(row, owner)
 
 
 def _from_item(item: Item, contact_id: str) -> Event:
@@ -135,6 +163,9 @@ def _from_item(item: Item, contact_id: str) -> Event:
         received_at=item["received_at"],
         message_id=item.get("message_id"),
         historical=item.get("historical", False),
+        user_id=item.get("user_id"),
+        anonymous_id=item.get("anonymous_id"),
+        changed=tuple(item.get("changed", ())),
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import idna
 
+from chalicelib.core.lineage import Lineage, Source
+
 MAX_TRAIT_BYTES = 64 * 1024
 MAX_CONTACT_BYTES = MAX_TRAIT_BYTES + 12 * 1024
 """Bytes of JSON of a contact in a list: its traits, and the rest, touches not included."""
@@ -73,6 +75,13 @@ class Contact(Person):
     status: Status = "active"
     merged_into: str | None = None
     version: int = 0
+    absorbing: tuple[Source, ...] = ()
+    ceding: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def lineage(self) -> Lineage:
+        """Where the rows of its timeline lie."""
+        return Lineage(self.id, self.absorbing, self.ceding)
 
 
 def normal_email(value: object) -> str | None:

@@ -274,7 +274,8 @@ def _change(
 ) -> list[Op]:
     now = received.moment
     tags_before = list(contact.tags)
-    _set_traits(contact, change.traits, received.stamp())
+    changed = {f"traits.{key}" for key in _set_traits(contact, change.traits, received.stamp())}
+    before = (contact.email, contact.unsubscribed_at)
     if "email" in change.traits and directory.settle_email(contact) is not None:
         raise Conflict(
             "The email belongs to another contact.",
@@ -285,20 +286,26 @@ def _change(
         contact.unsubscribed_at = (contact.unsubscribed_at or now) if change.unsubscribed else None
     contact.updated_at = max(contact.updated_at, now)
     name = events.CONTACT_CREATED if is_new else events.CONTACT_UPDATED
-    told = outbox.emit(tenant, name, {"contact_id": contact.id}, now)
+    now_is = (contact.email, contact.unsubscribed_at)
+    changed |= {
+        field for field, old, new in zip(("email", "unsubscribed_at"), before, now_is, strict=True) if old != new
+    }
+    changed |= {"tags"} if contact.tags != tags_before else set()
+    told = outbox.emit(tenant, name, {"contact_id": contact.id, "changed": sorted(changed)}, now)
     return [*saving(tenant, contact, directory), *store.tag_ops(tenant, contact, tags_before), told]
 
 
-def _set_traits(contact: Contact, traits: Mapping[str, Any], stamp: Stamp) -> None:
+def _set_traits(contact: Contact, traits: Mapping[str, Any], stamp: Stamp) -> set[str]:
     if traits.get("email") is not None and normal_email(traits["email"]) is None:
         message = "Not an email address."
         raise ValidationFailed(message, details=[detail("traits.email", "invalid", message)])
-    _, overflow = fold.settle_traits(contact, traits, stamp)
+    changed, overflow = fold.settle_traits(contact, traits, stamp)
     if overflow:
         raise ValidationFailed(
             "The contact's traits are full.",
             details=[detail(f"traits.{key}", "overflow", "Remove other traits first.") for key in overflow],
         )
+    return changed
 
 
 def _tags(contact: Contact, change: Change) -> list[str]:

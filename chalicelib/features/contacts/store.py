@@ -7,6 +7,7 @@ from typing import Any
 from chalicelib.core import strict_json
 from chalicelib.features.contacts.model import Contact, Group, Person, pack_stamps, unpack_stamps
 from chalicelib.features.contacts.rules import Identity
+from chalicelib.platform import lineage as lineages
 from chalicelib.platform import table
 from chalicelib.platform.keys import COUNTER_SHARDS, Key, Tenant, shard_of
 from chalicelib.platform.listing import Entry, Merge, Range
@@ -135,6 +136,8 @@ def from_item(item: Item) -> Contact:
         status=item["status"],
         merged_into=item.get("merged_into"),
         version=item["version"],
+        absorbing=lineages.of_item(item).sources,
+        ceding=item.get("ceding", {}),
     )
 
 
@@ -169,6 +172,8 @@ def _attrs(contact: Contact) -> dict[str, Any]:
         "unsubscribed_at": contact.unsubscribed_at,
         "status": contact.status,
         "version": contact.version,
+        "absorbing": [lineages.packed(source) for source in contact.absorbing] or None,
+        "ceding": contact.ceding or None,
     }
 
 

@@ -11,6 +11,9 @@ from chalicelib.features.segments.catalog import Catalog
 from chalicelib.features.segments.service import Memberships
 from chalicelib.platform.keys import Tenant
 
+_PAGE_MAX = 200
+"""Events read at a time: as many as decide, where no more than these are asked for."""
+
 
 def run(
     tenant: Tenant,
@@ -45,7 +48,7 @@ def run(
 
 def _history(tenant: Tenant, contact: Contact, name: str, need: Need, now: int) -> History:
     read: list[Event] = []
-    for page in activity.history(tenant, contact.id, name, first=need.at_least):
+    for page in activity.history(tenant, contact.lineage, name, page_size=min(need.at_least, _PAGE_MAX)):
         read += [Event(event.id, event.timestamp, event.properties) for event in page]
         if need.is_satisfied(read, now):
             break

@@ -23,6 +23,7 @@ from chalicelib.features.contacts.schemas import (
     group_shown,
     shown,
 )
+from chalicelib.features.segments import service as segments
 from chalicelib.flows import read_profile
 
 router = Router("contacts")
@@ -32,6 +33,7 @@ class ContactsQuery(PageQuery):
     """Which contacts to list."""
 
     tag: Annotated[str | None, Field(max_length=128, description="Only contacts with this tag.")] = None
+    segment_id: Annotated[str | None, Field(max_length=64, description="Only contacts in this segment.")] = None
     created_after: Annotated[Instant | None, Field(description="Only contacts created after this moment.")] = None
     created_before: Annotated[Instant | None, Field(description="Only contacts created before this moment.")] = None
     email: Annotated[str | None, Field(max_length=320, description="The contact with this address, exactly.")] = None
@@ -65,7 +67,11 @@ class ContactProfile(ContactAnswer):
 def list_contacts(call: Call[ContactsQuery, None]) -> Page[ContactAnswer]:
     """List contacts, newest first."""
     query = call.query
-    only = contacts.Filter(query.tag, query.created_after, query.created_before, query.email, query.external_id)
+    if query.segment_id is not None:
+        segments.get(call.tenant, query.segment_id)
+    only = contacts.Filter(
+        query.tag, query.created_after, query.created_before, query.email, query.external_id, query.segment_id
+    )
     rows, following = contacts.listing(call.tenant, only, query.limit, query.cursor)
     return Page(data=[shown(row) for row in rows], has_more=following is not None, next_cursor=following)
 
@@ -89,11 +95,12 @@ def put_contact(call: Call[None, ContactImport]) -> Reply:
 @router.get("/v1/contacts/{contact_id}", scope="contacts:read", answer=ContactProfile)
 def get_contact(call: Call[None, None]) -> ContactProfile:
     """Get a contact's full profile."""
-    contact, recent = read_profile.run(call.tenant, call.path["contact_id"])
+    contact, recent, segment_ids = read_profile.run(call.tenant, call.path["contact_id"])
     return ContactProfile(
         **fields(contact),
         recent_events=[activity_schemas.shown(event) for event in recent],
         groups=[group_shown(group) for group in contact.groups],
+        segments=segment_ids,
     )
 
 

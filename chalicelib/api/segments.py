@@ -24,7 +24,7 @@ from chalicelib.features.segments.schemas import (
     SegmentPatch,
     shown,
 )
-from chalicelib.flows.segments import change_members, define, estimate, explain
+from chalicelib.flows.segments import change_members, define, estimate, explain, list_memberships
 
 router = Router("segments")
 
@@ -121,6 +121,15 @@ def explain_membership(call: Call[ExplainQuery, None]) -> ExplanationAnswer:
         enters_at=None if found.is_member else flips_at,
         rules=found.rules,
     )
+
+
+@router.get("/v1/contacts/{contact_id}/segments", scope="contacts:read", query=PageQuery, answer=Page[SegmentAnswer])
+def list_contact_segments(call: Call[PageQuery, None]) -> Page[SegmentAnswer]:
+    """List the segments that a contact is in now, static and dynamic ones."""
+    rows, following = list_memberships.run(call.tenant, call.path["contact_id"], call.query.limit, call.query.cursor)
+    counts = segments.counts(call.tenant, rows)
+    data = [shown(row, counts[row.id]) for row in rows]
+    return Page(data=data, has_more=following is not None, next_cursor=following)
 
 
 def _members(call: Call[Any, MembersBody], *, is_member: bool) -> MembersAnswer:

@@ -30,18 +30,36 @@ NOT_FOUND = Foreign(status=404)
 OWN = Foreign()
 EVENT = {"event": "x", "user_id": "shared_user", "context": {"contact_id": "{contact_id}"}}
 
+NAMING = {"operator": "AND", "conditions": [{"field": "segments", "op": "contains", "value": "{segment_id}"}]}
+
 CALLS: dict[tuple[str, str], list[Foreign]] = {
     ("GET", "/v1/contacts"): [
         OWN,
         Foreign(query={"external_id": "theirs"}),
         Foreign(query={"email": "them@x.io"}),
         Foreign(query={"tag": "theirs"}),
+        Foreign(404, query={"segment_id": "{segment_id}"}),
     ],
     ("POST", "/v1/contacts"): [Foreign(201, {"external_id": "theirs"}), Foreign(201, {"email": "them@x.io"})],
     ("GET", "/v1/contacts/{contact_id}"): [NOT_FOUND],
     ("PATCH", "/v1/contacts/{contact_id}"): [Foreign(404, {"traits": {"stolen": True}})],
     ("DELETE", "/v1/contacts/{contact_id}"): [NOT_FOUND],
     ("GET", "/v1/contacts/{contact_id}/events"): [NOT_FOUND],
+    ("GET", "/v1/contacts/{contact_id}/segments"): [NOT_FOUND],
+    ("POST", "/v1/segments"): [
+        Foreign(201, {"name": "Mine", "type": "static"}),
+        Foreign(422, {"name": "Mine", "type": "static", "contact_ids": ["{contact_id}"]}),
+        Foreign(422, {"name": "Mine", "rules": NAMING}),
+    ],
+    ("GET", "/v1/segments"): [OWN],
+    ("GET", "/v1/segments/{segment_id}"): [NOT_FOUND],
+    ("PATCH", "/v1/segments/{segment_id}"): [Foreign(404, {"name": "Stolen"})],
+    ("DELETE", "/v1/segments/{segment_id}"): [NOT_FOUND],
+    ("GET", "/v1/segments/{segment_id}/contacts"): [NOT_FOUND],
+    ("POST", "/v1/segments/{segment_id}/contacts"): [Foreign(404, {"contact_ids": ["{contact_id}"]})],
+    ("DELETE", "/v1/segments/{segment_id}/contacts"): [Foreign(404, {"contact_ids": ["{contact_id}"]})],
+    ("POST", "/v1/segments/{segment_id}/estimate"): [Foreign(404, {"rules": NAMING})],
+    ("GET", "/v1/segments/{segment_id}/explain"): [Foreign(404, query={"contact_id": "{contact_id}"})],
     ("GET", "/v1/analytics/events"): [
         OWN,
         Foreign(query={"event": "their_event"}),
@@ -75,7 +93,15 @@ def theirs(other_project: CreatedProject, other_client: Client) -> dict[str, str
     pipeline.run_bus()
     key = other_client.post("/v1/settings/keys", {"name": "Theirs", "scopes": ["contacts:read"]}).json
     event = other_client.get("/v1/analytics/events").json["data"][0]
-    return {"contact_id": person["id"], "key_id": key["id"], "event_id": event["id"], "project": tenant.project_id}
+    listed = {"name": "Theirs", "type": "static", "contact_ids": [person["id"]]}
+    segment = other_client.post("/v1/segments", listed).json
+    return {
+        "contact_id": person["id"],
+        "segment_id": segment["id"],
+        "key_id": key["id"],
+        "event_id": event["id"],
+        "project": tenant.project_id,
+    }
 
 
 def filled(value: Any, ids: dict[str, str]) -> Any:
@@ -112,7 +138,14 @@ def test_nothing_of_the_other_project_is_seen_or_changed(
 
 def everything(other_client: Client, theirs: dict[str, str]) -> list[Any]:
     """All that the other project can read of itself."""
-    paths = ("/v1/contacts", f"/v1/contacts/{theirs['contact_id']}", "/v1/analytics/events", "/v1/settings")
+    paths = (
+        "/v1/contacts",
+        f"/v1/contacts/{theirs['contact_id']}",
+        f"/v1/contacts/{theirs['contact_id']}/segments",
+        "/v1/analytics/events",
+        "/v1/segments",
+        "/v1/settings",
+    )
     keys = other_client.get("/v1/settings/keys").json["data"]
     return [
         *(other_client.get(path).json for path in paths),

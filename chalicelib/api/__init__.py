@@ -2,10 +2,10 @@
 
 from chalice.app import Blueprint
 
-from chalicelib.api import analytics, contacts, docs, ingest, settings
+from chalicelib.api import analytics, contacts, docs, ingest, settings, test_clock
 from chalicelib.edge.router import Router, fallback
 
-_SECTIONS = (contacts.router, analytics.router, settings.router, ingest.router)
+_SECTIONS = (contacts.router, analytics.router, settings.router, test_clock.router, ingest.router)
 
 ROUTERS: tuple[Router, ...] = (*_SECTIONS, docs.router_for(_SECTIONS))
 """Every section; OpenAPI, the isolation test and the app are made from it."""

@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.core import clock, events, strict_json
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due
-from chalicelib.flows import count_contacts, index_days
+from chalicelib.flows import count_contacts, index_days, start_advance
 from chalicelib.platform import observability, outbox, pending, queues
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Key, Tenant, tenant_of
@@ -22,6 +22,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.ACTIVITY_RECORDED: (index_days.run,),
     events.CONTACT_CREATED: (count_contacts.run,),
     events.CONTACT_DELETED: (count_contacts.run,),
+    events.CLOCK_ADVANCE_ASKED: (start_advance.run,),
 }
 
 _TRIES = 5

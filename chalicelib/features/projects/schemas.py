@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from chalicelib.core import clock
 from chalicelib.core.durations import parse_duration
-from chalicelib.core.schema import Answer, Body
-from chalicelib.features.projects.model import DEFAULT_SCORING, NAME_MAX, Plan, Project, parse_network
+from chalicelib.core.schema import Answer, Body, Instant
+from chalicelib.features.projects.model import DEFAULT_SCORING, NAME_MAX, ClockStatus, Plan, Project, parse_network
 
 _DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{0,61}[a-z0-9]", re.IGNORECASE)
 _LOCAL_PART = re.compile(r"[^@\s\x00-\x1f\x7f\"(),:;<>\[\\\]]{1,64}")
@@ -17,6 +17,7 @@ _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _ALLOWLIST_MAX = 100
 _POINTS_MAX = 1_000
+_NOW = "2026-02-23T12:00:00Z"
 _VALUELESS = ("exists", "not_exists")
 
 
@@ -64,6 +65,12 @@ def _network(text: str) -> str:
 def _half_life(text: str) -> str:
     if not clock.HOUR <= parse_duration(text) <= 3650 * clock.DAY:
         raise ValueError("A half-life is between 1 hour and 3650 days.")
+    return text
+
+
+def _duration(text: str | None) -> str | None:
+    if text is not None:
+        parse_duration(text)
     return text
 
 
@@ -182,3 +189,32 @@ def view(project: Project) -> SettingsView:
         scoring=project.scoring,
         created_at=clock.iso(project.created_at),
     )
+
+
+class ClockView(Answer):
+    """The clock of a test project."""
+
+    now: Annotated[str, Field(description="Where the clock stands; it moves while it is advancing.", examples=[_NOW])]
+    status: Annotated[ClockStatus, Field(description="`ready` once everything that fell due has run.")]
+
+
+class AdvanceBody(Body):
+    """How far to move the clock: `to` a moment, or `by` a duration. Exactly one of the two."""
+
+    to: Annotated[Instant | None, Field(description="Not before `now`.", examples=[_NOW])] = None
+    by: Annotated[
+        str | None,
+        Field(description="A whole number and one of s, m, h, d, w.", examples=["5d"]),
+        AfterValidator(_duration),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "AdvanceBody":
+        if (self.to is None) == (self.by is None):
+            raise ValueError("Give either to or by.")
+        return self
+
+
+def clock_view(now: int, status: ClockStatus) -> ClockView:
+    """The clock as an answer."""
+    return ClockView(now=clock.iso(now), status=status)

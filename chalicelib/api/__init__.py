@@ -2,10 +2,17 @@
 
 from chalice.app import Blueprint
 
-from chalicelib.api import analytics, contacts, docs, ingest, segments, settings
+from chalicelib.api import analytics, contacts, docs, ingest, segments, settings, test_clock
 from chalicelib.edge.router import Router, fallback
 
-_SECTIONS = (contacts.router, segments.router, analytics.router, settings.router, ingest.router)
+_SECTIONS = (
+    contacts.router,
+    segments.router,
+    analytics.router,
+    settings.router,
+    test_clock.router,
+    ingest.router,
+)
 
 ROUTERS: tuple[Router, ...] = (*_SECTIONS, docs.router_for(_SECTIONS))
 """Every section; OpenAPI, the isolation test and the app are made from it."""

@@ -17,7 +17,7 @@ DAY = 24 * HOUR
 
 
 _FIRST_MOMENT = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
-_LAST_MOMENT = (datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC) - _EPOCH) // _MILLISECOND
+LAST_MOMENT = (datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 
 def system_ms() -> int:
@@ -31,7 +31,7 @@ def monotonic() -> float:
 
 
 def sleep(seconds: float) -> None:
-    """Wait, in seconds; used between retries only."""
+    """Wait, in seconds: between retries, and for what is about to come."""
     time.sleep(seconds)
 
 
@@ -72,6 +72,6 @@ def parse_instant(text: str) -> int:
             parsed = parsed.replace(tzinfo=UTC)
     moment = (parsed - _EPOCH) // _MILLISECOND
     # A zone may carry a moment over the edge of the years that have dates.
-    if not _FIRST_MOMENT <= moment <= _LAST_MOMENT:
+    if not _FIRST_MOMENT <= moment <= LAST_MOMENT:
         raise ValueError("out of range")
     return moment

@@ -13,6 +13,9 @@ SEGMENT_REMOVED = "segment.removed"
 """Told to the flows, which build a segment and clean up behind it; not webhooks."""
 KEY_CREATED = "key.created"
 KEY_REVOKED = "key.revoked"
+CLOCK_ADVANCE_ASKED = "clock.advance_asked"
+"""Told to the flow that moves a test project's clock; not a webhook."""
+
 ACTIVITY_RECORDED = "activity.recorded"
 """Told to the flows for each row of the timeline; not a webhook."""
 

@@ -61,8 +61,13 @@ class Receipt:
             return None
         return self._open(item["sealed"])
 
-    def commit(self, ops: Sequence[Op], status: int, answer: Mapping[str, Any]) -> None:
+    def commit(
+        self, ops: Sequence[Op], status: int, answer: Mapping[str, Any], *, outlives_clock: bool = False
+    ) -> None:
         """Act and remember the answer, in one transaction.
+
+        `outlives_clock` is for the act that moves the clock on which the window is counted: its answer is remembered
+        until the row's time to live, on the real clock, ends it.
 
         Raises Replay where the same call has acted meanwhile, Conflict where another request took the key, and
         ConditionFailed (positions are those of `ops`) where one of the operations was refused.
@@ -71,7 +76,7 @@ class Receipt:
             table.transact(ops)
             return
         try:
-            table.transact([*ops, self._sealed(status, answer)])
+            table.transact([*ops, self._sealed(status, answer, outlives_clock)])
         except ConditionFailed:
             before = self.recall()
             if before is not None:
@@ -83,7 +88,7 @@ class Receipt:
         free = attr("PK").not_exists() | attr("expires_at").lte(self._now)
         return Put(self._tenant.idempotent_answer(digest), {}, free)
 
-    def _sealed(self, status: int, answer: Mapping[str, Any]) -> Put:
+    def _sealed(self, status: int, answer: Mapping[str, Any], outlives_clock: bool) -> Put:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         row = self._row()
@@ -92,7 +97,7 @@ class Receipt:
         sealed = nonce + AESGCM(self._key()).encrypt(nonce, plain, row.key.pk.encode())
         attrs = {
             "sealed": sealed,
-            "expires_at": self._now + WINDOW,
+            "expires_at": clock.LAST_MOMENT if outlives_clock else self._now + WINDOW,
             "ttl": (clock.system_ms() + WINDOW + _TTL_MARGIN) // clock.SECOND,
         }
         return Put(row.key, attrs, row.condition)

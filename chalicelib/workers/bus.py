@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.core import clock, events, strict_json
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due
-from chalicelib.flows import count_contacts, index_days
+from chalicelib.flows import count_contacts, index_days, start_advance
 from chalicelib.flows.segments import build, clean, on_events
 from chalicelib.flows.segments import count as count_members
 from chalicelib.platform import observability, outbox, pending, queues
@@ -30,6 +30,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.SEGMENT_ENTERED: (count_members.run,),
     events.SEGMENT_LEFT: (count_members.run,),
     events.SEGMENT_DROPPED: (count_members.run,),
+    events.CLOCK_ADVANCE_ASKED: (start_advance.run,),
 }
 
 _TRIES = 5

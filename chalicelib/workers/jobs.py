@@ -4,15 +4,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from chalicelib.flows import advance_clock, start_advance
 from chalicelib.flows.segments import build, clean
 from chalicelib.platform import jobs, observability
 from chalicelib.platform.jobs import HasTime, Later
 from chalicelib.platform.keys import Tenant
+from chalicelib.workers import timers
 
 Job = Callable[[Tenant, Mapping[str, Any], HasTime], Mapping[str, Any] | Later | None]
 """Does one page of a job, given its data; returns the data of the next page, or None when the job is done."""
 
+
+def _advance(tenant: Tenant, data: Mapping[str, Any], has_time: HasTime) -> Mapping[str, Any] | Later | None:
+    return advance_clock.run(tenant, data, has_time, timers.fire_due)
+
+
 JOBS: dict[str, Job] = {
+    start_advance.KIND: _advance,
     build.KIND: build.run,
     clean.KIND: clean.run,
 }

@@ -70,6 +70,8 @@ CALLS: dict[tuple[str, str], list[Foreign]] = {
     ("GET", "/v1/settings/keys"): [OWN],
     ("POST", "/v1/settings/keys"): [Foreign(201, {"name": "Mine", "scopes": ["contacts:read"]})],
     ("DELETE", "/v1/settings/keys/{key_id}"): [NOT_FOUND],
+    ("GET", "/v1/test_clock"): [NOT_FOUND],
+    ("POST", "/v1/test_clock/advance"): [Foreign(404, {"by": "5d"})],
     ("POST", "/v1/identify"): [Foreign(202, EVENT | {"traits": {"email": "them@x.io"}})],
     ("POST", "/v1/track"): [Foreign(202, EVENT)],
     ("POST", "/v1/page"): [Foreign(202, EVENT)],

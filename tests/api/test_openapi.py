@@ -156,7 +156,9 @@ def test_the_parameters_of_the_reference_are_documented() -> None:
             assert named <= {parameter["name"] for parameter in operation["parameters"]}, path
 
 
-def test_the_answers_of_the_management_api_fit_its_document(project: CreatedProject) -> None:
+def test_the_answers_of_the_management_api_fit_its_document(
+    project: CreatedProject, test_project: CreatedProject
+) -> None:
     client, document = Client(project.secret_key), documents.management()
     tenant, now = Tenant(project.project_id), clock.system_ms()
     tracked = {"user_id": "u1", "event": "signed_up", "context": {"campaign": {"source": "x"}}, "message_id": "m1"}
@@ -200,6 +202,10 @@ def test_the_answers_of_the_management_api_fit_its_document(project: CreatedProj
     key = call("POST", "/v1/settings/keys", 201, {"name": "k", "scopes": ["contacts:read"]})
     call("GET", "/v1/settings/keys?limit=1", 200)
     call("DELETE", f"/v1/settings/keys/{key['id']}", 200)
+    call("GET", "/v1/test_clock", 200, key=test_project.secret_key)
+    call("POST", "/v1/test_clock/advance", 200, {"by": "5d"}, key=test_project.secret_key)
+    call("POST", "/v1/test_clock/advance", 409, {"by": "5d"}, key=test_project.secret_key)
+    call("GET", "/v1/test_clock", 404)
     call("GET", "/v1/contacts?limit=0", 400)
     call("GET", "/v1/contacts", 401, key="gos_sk_live_unknown")
     call("GET", "/v1/contacts", 403, key=_narrow(client))

@@ -97,8 +97,9 @@ def test_only_the_api_sends_to_ingest_and_reads_the_secret() -> None:
         assert can_send == can_read == (function == "api_handler")
 
 
-def test_a_job_queues_its_own_next_page() -> None:
-    assert ("sqs:SendMessage", "JobsQueue.Arn") in grants("jobs")
+def test_only_the_bus_starts_jobs_and_each_queues_its_own_next_page() -> None:
+    senders = {function for function in FUNCTIONS if ("sqs:SendMessage", "JobsQueue.Arn") in grants(function)}
+    assert senders == {"bus", "bus_retry", "jobs"}
 
 
 @pytest.mark.parametrize("function", ["minute", "bus", "bus_retry", "timers"])

@@ -11,10 +11,13 @@ from typing import Any
 
 import boto3
 
-from chalicelib.core import strict_json
+from chalicelib.core import clock, strict_json
 from chalicelib.features.activity.intake import Accepted, Arrival, accept, lane
+from chalicelib.features.projects import service as projects
+from chalicelib.features.projects.schemas import AdvanceBody
 from chalicelib.platform import aws
 from chalicelib.platform.config import settings
+from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.marshal import from_item
 from chalicelib.workers import bus, ingest, jobs, minute
@@ -132,6 +135,20 @@ def drain() -> None:
         if not run_ingest() + len(records) + run_job_pages():
             return
     raise AssertionError("the work does not end")
+
+
+def ask_to_advance(tenant: Tenant, target: int) -> None:
+    """Ask a test project's clock to go to `target`, in ms; it does not move yet."""
+    body = AdvanceBody.model_validate({"to": clock.iso(target)})
+    projects.ask_to_advance(tenant, body, Receipt(tenant, target))
+
+
+def advance(tenant: Tenant, target: int) -> None:
+    """Let a test project's clock go to `target`, in ms, with all workers at work until it has arrived."""
+    ask_to_advance(tenant, target)
+    drain()
+    stands = projects.test_clock(tenant)
+    assert (stands.now, stands.status) == (target, "ready")
 
 
 def run_jobs() -> int:

@@ -9,6 +9,7 @@ from chalicelib.core.bounds import has_control
 
 Mode = Literal["live", "test"]
 Plan = Literal["free", "growth", "scale"]
+ClockStatus = Literal["ready", "advancing"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 NAME_MAX = 128
@@ -49,6 +50,20 @@ class Project:
     ip_allowlist: tuple[str, ...] = ()
     referral_base_url: str | None = None
     scoring: dict[str, Any] = field(default_factory=lambda: DEFAULT_SCORING)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState:
+    """Where the clock of a test project stands, in ms. While it is advancing: how far it goes, and for which request.
+
+    `version` grows with each change, so that of two who would move the clock one does.
+    """
+
+    now: int
+    status: ClockStatus = "ready"
+    target: int | None = None
+    advance_id: str | None = None
+    version: int = 0
 
 
 def is_name(text: str) -> bool:

@@ -12,8 +12,8 @@ from typing_extensions import TypedDict  # pydantic takes that of `typing` from 
 from chalicelib.core import clock, strict_json
 from chalicelib.core.bounds import has_control
 from chalicelib.core.durations import parse_duration
-from chalicelib.core.schema import Answer, Body, Line
-from chalicelib.features.projects.model import DEFAULT_SCORING, NAME_MAX, Plan, Project, parse_network
+from chalicelib.core.schema import Answer, Body, Instant, Line
+from chalicelib.features.projects.model import DEFAULT_SCORING, NAME_MAX, ClockStatus, Plan, Project, parse_network
 
 _DOMAIN = re.compile(
     r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+(?![0-9]+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -31,6 +31,7 @@ _VALUES_MAX = 500
 _SCORING_MAX = 64 * 1024
 """Bytes of JSON of both scores: the project's row is read with every key."""
 
+_NOW = "2026-02-23T12:00:00Z"
 _VALUELESS = ("exists", "not_exists")
 _ORDERED = ("gt", "gte", "lt", "lte")
 
@@ -97,6 +98,12 @@ def _network(text: str) -> str:
 def _half_life(text: str) -> str:
     if not clock.HOUR <= parse_duration(text) <= 3650 * clock.DAY:
         raise ValueError("A half-life is between 1 hour and 3650 days.")
+    return text
+
+
+def _duration(text: str | None) -> str | None:
+    if text is not None:
+        parse_duration(text)
     return text
 
 
@@ -300,3 +307,32 @@ def view(project: Project) -> SettingsView:
         scoring=cast("Scoring", project.scoring),
         created_at=clock.iso(project.created_at),
     )
+
+
+class ClockView(Answer):
+    """The clock of a test project."""
+
+    now: Annotated[str, Field(description="Where the clock stands; it moves while it is advancing.", examples=[_NOW])]
+    status: Annotated[ClockStatus, Field(description="`ready` once everything that fell due has run.")]
+
+
+class AdvanceBody(Body):
+    """How far to move the clock: `to` a moment, or `by` a duration. Exactly one of the two."""
+
+    to: Annotated[Instant | None, Field(description="Not before `now`.", examples=[_NOW])] = None
+    by: Annotated[
+        str | None,
+        Field(description="A whole number and one of s, m, h, d, w.", examples=["5d"]),
+        AfterValidator(_duration),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "AdvanceBody":
+        if (self.to is None) == (self.by is None):
+            raise ValueError("Give either to or by.")
+        return self
+
+
+def clock_view(now: int, status: ClockStatus) -> ClockView:
+    """The clock as an answer."""
+    return ClockView(now=clock.iso(now), status=status)

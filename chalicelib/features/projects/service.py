@@ -3,23 +3,30 @@
 from dataclasses import replace
 from typing import Any, get_args
 
-from chalicelib.core import clock
-from chalicelib.core.errors import Detail, NotFound, Unavailable, ValidationFailed, detail
+from chalicelib.core import clock, events, ids
+from chalicelib.core.durations import parse_duration
+from chalicelib.core.errors import Conflict, Detail, NotFound, Unavailable, ValidationFailed, detail
 from chalicelib.features.projects import store
 from chalicelib.features.projects.model import (
     DEFAULT_SCORING,
     NAME_MAX,
+    ClockState,
     Mode,
     Plan,
     Project,
     QuietHours,
     is_name,
 )
-from chalicelib.features.projects.schemas import ScoringBody, SettingsPatch
+from chalicelib.features.projects.schemas import AdvanceBody, ClockView, ScoringBody, SettingsPatch, clock_view
+from chalicelib.platform import outbox, table
+from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import ConditionFailed, Op
 
 _ATTEMPTS = 10
+
+ADVANCE_MAX = 3660 * clock.DAY
+"""Milliseconds that one advance moves a test project's clock at the most."""
 
 
 def check_new(name: object, mode: object, plan: object) -> None:
@@ -58,12 +65,61 @@ def now(tenant: Tenant) -> int:
 
     Raises NotFound where there is no such test project.
     """
-    if not tenant.is_test:
-        return clock.system_ms()
-    moment = store.read_clock(tenant)
-    if moment is None:
-        raise NotFound("There is no such project.")
-    return moment
+    return test_clock(tenant).now if tenant.is_test else clock.system_ms()
+
+
+def test_clock(tenant: Tenant) -> ClockState:
+    """The project's clock, read consistently. Raises NotFound where the project is none for tests."""
+    found = store.read_clock(tenant) if tenant.is_test else None
+    if found is None:
+        raise NotFound("Only a test project has a clock that can be moved.")
+    return found
+
+
+def ask_to_advance(tenant: Tenant, body: AdvanceBody, receipt: Receipt) -> ClockView:
+    """Set the clock on its way, and tell the bus of it; returns what the caller is answered.
+
+    Raises NotFound, Conflict where it is advancing already, ValidationFailed where it can't go there.
+    """
+    before = test_clock(tenant)
+    if before.status == "advancing":
+        raise Conflict("The clock is advancing. Wait until it is ready.")
+    target = _target(before.now, body)
+    after = replace(before, status="advancing", target=target, advance_id=ids.new_ulid(), version=before.version + 1)
+    told = outbox.emit(tenant, events.CLOCK_ADVANCE_ASKED, {"advance_id": after.advance_id}, before.now)
+    answer = clock_view(before.now, "advancing")
+    try:
+        receipt.commit([store.clock_op(tenant, after), told], 200, answer.model_dump(mode="json"), outlives_clock=True)
+    except ConditionFailed:
+        raise Conflict("The clock is advancing. Wait until it is ready.") from None
+    return answer
+
+
+def move_clock(tenant: Tenant, before: ClockState, now: int) -> ClockState:
+    """Move an advancing clock on to `now`. Raises ConditionFailed where it was changed since it was read."""
+    after = replace(before, now=now, version=before.version + 1)
+    table.write(store.clock_op(tenant, after))
+    return after
+
+
+def stop_clock(tenant: Tenant, before: ClockState) -> None:
+    """Let an advancing clock arrive at its target. Raises ConditionFailed as `move_clock`."""
+    arrived = ClockState(now=before.target or before.now, version=before.version + 1)
+    table.write(store.clock_op(tenant, arrived))
+
+
+def _target(now: int, body: AdvanceBody) -> int:
+    field = "to" if body.to is not None else "by"
+    target = body.to if body.to is not None else now + parse_duration(body.by or "")
+    if target < now:
+        raise _unreachable(field, "in_the_past", "The clock moves forward only.")
+    if target > min(now + ADVANCE_MAX, clock.LAST_MOMENT):
+        raise _unreachable(field, "too_far", f"The clock moves by {ADVANCE_MAX // clock.DAY} days at the most.")
+    return target
+
+
+def _unreachable(field: str, reason: str, message: str) -> ValidationFailed:
+    return ValidationFailed("The clock can't go there.", details=[detail(field, reason, message)])
 
 
 def update(tenant: Tenant, patch: SettingsPatch) -> Project:

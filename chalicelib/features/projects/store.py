@@ -3,13 +3,14 @@
 | item | attributes |
 |---|---|
 | `PROJECT` | the fields of `model.Project`; `scoring` as JSON text, `quiet_hours` as a map |
-| `CLOCK` (test projects) | `now` in milliseconds |
+| `CLOCK` (test projects) | the fields of `model.ClockState` |
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from chalicelib.core import strict_json
-from chalicelib.features.projects.model import DEFAULT_SCORING, Project, QuietHours
+from chalicelib.features.projects.model import DEFAULT_SCORING, ClockState, Project, QuietHours
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Item, Op, Put, attr
@@ -20,7 +21,7 @@ def creation(project: Project) -> list[Op]:
     tenant = Tenant(project.id)
     ops: list[Op] = [Put(tenant.project(), _attributes(project), attr("PK").not_exists())]
     if project.mode == "test":
-        ops.append(Put(tenant.test_clock(), {"now": project.created_at}, attr("PK").not_exists()))
+        ops.append(Put(tenant.test_clock(), asdict(ClockState(project.created_at)), attr("PK").not_exists()))
     return ops
 
 
@@ -35,10 +36,17 @@ def replace(project: Project, version: int) -> None:
     table.write(Put(Tenant(project.id).project(), _attributes(project), attr("version").eq(version)))
 
 
-def read_clock(tenant: Tenant) -> int | None:
-    """Where the clock of a test project stands, read consistently."""
+def read_clock(tenant: Tenant) -> ClockState | None:
+    """The clock of a test project, read consistently."""
     item = table.get(tenant.test_clock())
-    return None if item is None else int(item["now"])
+    if item is None:
+        return None
+    return ClockState(item["now"], item["status"], item.get("target"), item.get("advance_id"), item["version"])
+
+
+def clock_op(tenant: Tenant, after: ClockState) -> Op:
+    """Set the clock; refused where it was changed since the version before."""
+    return Put(tenant.test_clock(), asdict(after), attr("version").eq(after.version - 1))
 
 
 def _attributes(project: Project) -> dict[str, Any]:

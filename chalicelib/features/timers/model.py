@@ -32,6 +32,8 @@ class Due:
     owner_pk: str
     name: str
     moment: int
+    token: str = ""
+    """Of a test project's pointer: made anew each time that the timer is set."""
 
     def delay_s(self, now: int) -> int:
         """Whole seconds until the moment, rounded down; 0 where it has come, and never more than the queue takes."""

@@ -68,8 +68,10 @@ def clear_ops(tenant: Tenant, owner_pk: str, name: str, *, before: int | None = 
 
 def set_by(record: Mapping[str, Any]) -> Due | None:
     """The live project's timer that this record of the table's stream tells was set; None for every other record."""
-    image = record["dynamodb"].get("NewImage") if record["eventName"] in ("INSERT", "MODIFY") else None
-    return store.due_of(from_item(image)) if image else None
+    change = record["dynamodb"]
+    if "NewImage" not in change or not store.is_timer(change["Keys"]["SK"]["S"]):
+        return None
+    return store.due_of(from_item(change["NewImage"]))
 
 
 def queue_soon(timers: Sequence[Due], now: int) -> None:

@@ -4,16 +4,17 @@
 |---|---|
 | `TIMER#<name>` beside its owner | `kind`, `moment`; `data` as JSON text |
 | the same, live | `due_pk`, `due_sk`: by moment among those that wait, or by `queued_until` among those queued |
-| pointer, test projects | `owner`, `name`, `moment` of a timer; a base row, for `advance` reads consistently |
+| pointer, test projects | `owner`, `name`, `moment`, `token`; a base row, for `advance` reads consistently |
 
 A pointer whose timer is gone or was set to another moment is stale: whoever meets it removes it.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
-from chalicelib.core import strict_json
+from chalicelib.core import ids, strict_json
 from chalicelib.features.timers.model import Due, Timer, queued_until
 from chalicelib.platform import table
 from chalicelib.platform.keys import (
@@ -47,7 +48,8 @@ def set_ops(
     }
     if not tenant.is_test:
         return [Put(key, attrs | {"due_pk": waiting_timers(_shard(key)), "due_sk": moment_sk(moment, _hash(key))})]
-    pointer = Put(_pointer(tenant, key, moment), {"owner": owner_pk, "name": name, "moment": moment})
+    points_to = {"owner": owner_pk, "name": name, "moment": moment, "token": ids.new_ulid()}
+    pointer = Put(_pointer(tenant, key, moment), points_to)
     stale = [] if before in (None, moment) else _pointer_gone(tenant, key, before)
     return [Put(key, attrs), pointer, *stale]
 
@@ -66,12 +68,16 @@ def find(tenant: Tenant, owner_pk: str, name: str) -> Timer | None:
     return Timer(name, item["kind"], item["moment"], data)
 
 
+def is_timer(sort: str) -> bool:
+    """True for the sort key of a timer."""
+    return timer_name(sort) is not None
+
+
 def due_of(item: Item) -> Due | None:
-    """What a row tells of itself where it is a live project's timer that waits to be queued; else None."""
-    name = timer_name(item["SK"])
-    if name is None or "due_pk" not in item or "queued_until" in item:
+    """What a timer's row tells of itself where it is a live project's and waits to be queued; else None."""
+    if "due_pk" not in item or "queued_until" in item:
         return None
-    return Due(item["PK"], name, item["moment"])
+    return Due(item["PK"], timer_name(item["SK"]) or "", item["moment"])
 
 
 def due_keys(shard: int, *, are_queued: bool, until: int, after: Item | None) -> tuple[list[Key], Item | None]:
@@ -110,12 +116,15 @@ def next_due(tenant: Tenant, until: int) -> Due | None:
     """What a test project's pointers say is due first, at `until` at the latest; read consistently."""
     span = (moment_sk(0, ""), moment_sk(until + 1, ""))
     for item in table.query(tenant.due_partition(), between=span, limit=1).items:
-        return Due(item["owner"], item["name"], item["moment"])
+        return Due(item["owner"], item["name"], item["moment"], item["token"])
     return None
 
 
 def drop_pointer(tenant: Tenant, due: Due) -> None:
-    table.write(Delete(_pointer(tenant, timer(due.owner_pk, due.name), due.moment)))
+    """Remove the pointer that was read, unless the timer was set anew since."""
+    pointer = _pointer(tenant, timer(due.owner_pk, due.name), due.moment)
+    with suppress(ConditionFailed):
+        table.write(Delete(pointer, attr("token").eq(due.token)))
 
 
 def timer_key(due: Due) -> Key:

@@ -18,6 +18,8 @@ PLAN ?= scale
 WORKERS ?= 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where compiled files may not be kept, each of the stack's and the tests' many processes compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test prove lint bench package deploy reset create-project
 

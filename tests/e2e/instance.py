@@ -1,8 +1,9 @@
 """One instance of the API in a process of its own: calls the app with the events of a gateway, as Lambda would.
 
-Says `ready` on standard error, and reads a plan from standard input, `{"key", "path", "calls": [moment, …]}`: each call
-is due at its moment (seconds since the epoch) in a thread of its own. Then says what became of each, on standard error
-too: `{"due", "began", "ended", "status", "retry_after"}`, let pass or refused somewhere between the last two moments.
+Given a key, it makes one call, as an instance that is not new has, and says `ready` on standard error. Then it reads a
+plan from standard input, `{"path", "calls": [moment, …]}`: each call is due at its moment (seconds since the epoch) in
+a thread of its own. Then it says what became of each, on standard error too: `{"due", "began", "ended", "status",
+"retry_after"}`, let pass or refused somewhere between the moments in the middle.
 """
 
 import json
@@ -15,10 +16,11 @@ from tests.support.client import Client
 
 
 def main() -> None:
+    client = Client(sys.argv[1])
+    client.get("/v1/settings")
     sys.stderr.write("ready\n")
     sys.stderr.flush()
     plan = json.load(sys.stdin)
-    client = Client(plan["key"])
 
     def call(moment: float) -> dict[str, Any]:
         time.sleep(max(0.0, moment - time.time()))

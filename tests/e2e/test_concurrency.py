@@ -37,18 +37,18 @@ def free_key(stack: Stack) -> str:
 
 def call_from_processes(stack: Stack, key: str, offsets: Sequence[float]) -> list[dict[str, Any]]:
     """Calls at so many seconds from their start, dealt out to four instances of the API that share only the table."""
-    instances = [start_instance(stack) for _ in range(PROCESSES)]
-    start = time.time() + 1
+    instances = [start_instance(stack, key) for _ in range(PROCESSES)]
+    start = time.time() + 1.5  # by then their first calls count no more
     with ThreadPoolExecutor(PROCESSES) as pool:
         calls = [[start + offset for offset in offsets[n::PROCESSES]] for n in range(PROCESSES)]
-        answers = pool.map(lambda pair: run_instance(pair[0], key, pair[1]), zip(instances, calls, strict=True))
+        answers = pool.map(lambda pair: run_instance(*pair), zip(instances, calls, strict=True))
         return [answer for some in answers for answer in some]
 
 
-def start_instance(stack: Stack) -> subprocess.Popen[str]:
-    """An instance that has loaded the app."""
+def start_instance(stack: Stack, key: str) -> subprocess.Popen[str]:
+    """An instance that has loaded the app, and knows the key."""
     instance = subprocess.Popen(
-        [sys.executable, "-m", "tests.e2e.instance"],
+        [sys.executable, "-m", "tests.e2e.instance", key],
         cwd=ROOT,
         env=dict(os.environ) | stack.environment,
         stdin=subprocess.PIPE,
@@ -61,8 +61,8 @@ def start_instance(stack: Stack) -> subprocess.Popen[str]:
     return instance
 
 
-def run_instance(instance: subprocess.Popen[str], key: str, calls: Sequence[float]) -> list[dict[str, Any]]:
-    _, told = instance.communicate(json.dumps({"key": key, "path": "/v1/settings", "calls": calls}))
+def run_instance(instance: subprocess.Popen[str], calls: Sequence[float]) -> list[dict[str, Any]]:
+    _, told = instance.communicate(json.dumps({"path": "/v1/settings", "calls": calls}))
     return list(json.loads(told))
 
 

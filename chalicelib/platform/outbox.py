@@ -29,9 +29,9 @@ class DomainEvent:
     data: Mapping[str, Any]
 
 
-def emit(tenant: Tenant, name: str, data: Mapping[str, Any], now: int) -> Put:
+def emit(tenant: Tenant, name: str, data: Mapping[str, Any], now: int, *, event_id: str | None = None) -> Put:
     """The row that tells of a change; it belongs into the change's own transaction."""
-    event_id = ids.new_id("evt")
+    event_id = event_id or ids.new_id("evt")
     attrs: dict[str, Any] = {
         "outbox": name,
         "id": event_id,

@@ -47,7 +47,7 @@ def test_a_segment_of_few_contacts_is_ready_in_the_answer(client: Client, tenant
     segment = made(client, rules=rules({"field": "traits.plan", "op": "eq", "value": "trial"}))
     assert (segment["status"], segment["contact_count"]) == ("ready", 2)
     assert members(client, segment["id"]) == {"u1", "u3"}
-    world.drain()
+    pipeline.drain()
     assert count(client, segment["id"]) == 2
 
 
@@ -87,7 +87,7 @@ def test_one_segment_names_another_static_or_dynamic(client: Client, tenant: Ten
     path = f"/v1/segments/{chosen['id']}/contacts"
     assert client.delete(path, body={"contact_ids": [ids["u1"]]}).json["changed"] == 1
     assert members(client, both["id"]) == {"u3"}
-    world.drain()
+    pipeline.drain()
     assert [count(client, one["id"]) for one in (trial, chosen, both)] == [2, 2, 1]
 
 
@@ -98,7 +98,7 @@ def test_a_deleted_contact_is_in_no_segment(client: Client, tenant: Tenant) -> N
     contact_id = client.get("/v1/contacts").json["data"][0]["id"]
     client.delete(f"/v1/contacts/{contact_id}")
     assert members(client, segment["id"]) == set()
-    world.drain()
+    pipeline.drain()
     assert count(client, segment["id"]) == 0
     left = [row for prefix in ("SEG#", "TIMER#", "MEMBERSHIPS") for row in pipeline.rows(tenant, prefix)]
     assert [row for row in left if "#C#" in row["PK"]] == []
@@ -113,7 +113,7 @@ def test_other_rules_build_the_segment_anew(client: Client, tenant: Tenant) -> N
     ).json
     assert (changed["status"], changed["contact_count"]) == ("ready", 1)
     assert members(client, segment["id"]) == {"u0"}
-    world.drain()
+    pipeline.drain()
     assert count(client, segment["id"]) == 1
 
 

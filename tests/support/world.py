@@ -8,18 +8,6 @@ from chalicelib.platform.keys import Tenant
 from chalicelib.workers.timers import fire_due
 from tests.support import pipeline
 
-_MOST_ROUNDS = 50
-
-
-def drain() -> None:
-    """Let the bus, the jobs and the timers' messages run until there is nothing more for any of them."""
-    for _ in range(_MOST_ROUNDS):
-        records = pipeline.fresh_records()
-        pipeline.run_bus(records)
-        if not records and not pipeline.run_jobs():
-            return
-    raise AssertionError("the project does not come to rest")
-
 
 def fire(tenant: Tenant) -> int:
     """Fire every timer of a live project that is due by the system's clock, the earliest first; how many there were."""
@@ -28,7 +16,7 @@ def fire(tenant: Tenant) -> int:
         row = due[0]
         fire_due(tenant, row["PK"], row["SK"].removeprefix("TIMER#"), row["moment"], now)
         fired += 1
-        drain()
+        pipeline.drain()
     return fired
 
 
@@ -38,4 +26,4 @@ def send(tenant: Tenant, kind: str, now: int | None = None, **raw: Any) -> None:
     event = accept(raw, kind, Arrival(moment))
     assert isinstance(event, Accepted), event
     pipeline.record(tenant, [event])
-    drain()
+    pipeline.drain()

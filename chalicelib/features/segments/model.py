@@ -18,8 +18,7 @@ Reason = Literal["event", "trait", "window", "rules", "merge"]
 class Segment:
     """A segment's definition. `rules` is the caller's JSON; None where the segment is static.
 
-    `rules_version` counts changes of the rules, `version` all changes. `found` is the count of members until the real
-    moment `found_until` (ms): what was built is known before it is counted.
+    `rules_version` counts changes of the rules, `version` all changes.
     """
 
     id: str
@@ -31,8 +30,6 @@ class Segment:
     updated_at: int
     rules_version: int = 1
     version: int = 1
-    found: int = 0
-    found_until: int = 0
 
 
 class Standing(NamedTuple):

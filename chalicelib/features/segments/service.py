@@ -1,12 +1,13 @@
 """Public verbs of the segments feature."""
 
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core import clock, ids
+from chalicelib.core import ids
 from chalicelib.core.errors import Conflict, NotFound, ValidationFailed, detail
 from chalicelib.core.events import SEGMENT_DEFINED, SEGMENT_REMOVED
 from chalicelib.core.rules.compiled import compile_rules
@@ -26,7 +27,7 @@ __all__ = [
     "catalog",
     "changed",
     "checked_rules",
-    "counter_of",
+    "count_moves",
     "counts",
     "created",
     "enter",
@@ -54,8 +55,6 @@ unlist = store.unlist
 
 _ENDPOINT = "segments"
 _CATALOGS_MAX = 64
-_COUNTED_WITHIN = 3 * clock.SECOND
-"""Milliseconds after which the bus has counted the members that a builder found."""
 
 
 class _Catalogs:
@@ -106,18 +105,24 @@ def listing(tenant: Tenant, limit: int, after: str | None) -> tuple[list[Segment
     return shown, cursor.encode(tenant, _ENDPOINT, {}, shown[-1].id) if more else None
 
 
-def counter_of(segment_id: str) -> str:
+def _counter(segment_id: str) -> str:
     """The name of the counter of a segment's members."""
     return f"SEG#{segment_id}"
 
 
 def counts(tenant: Tenant, some: Sequence[Segment]) -> dict[str, int]:
     """How many members each segment has, by id; lags a change by less than 2 s."""
-    sums = counters.totals(tenant, [counter_of(segment.id) for segment in some])
-    moment = clock.system_ms()
-    return {
-        segment.id: segment.found if moment < segment.found_until else sums[counter_of(segment.id)] for segment in some
-    }
+    sums = counters.totals(tenant, [_counter(segment.id) for segment in some])
+    return {segment.id: sums[_counter(segment.id)] for segment in some}
+
+
+def count_moves(tenant: Tenant, moves: Iterable[tuple[str, str, bool]]) -> None:
+    """Count members gained and lost, given as (segment id, event id, whether gained); each event once."""
+    deltas: dict[str, dict[str, int]] = defaultdict(dict)
+    for segment_id, event_id, is_member in moves:
+        deltas[segment_id][event_id] = 1 if is_member else -1
+    for segment_id, some in deltas.items():
+        counters.apply(tenant, _counter(segment_id), some)
 
 
 def checked_rules(known: Catalog, raw: Mapping[str, Any], segment_id: str | None = None) -> dict[str, Any]:
@@ -179,17 +184,10 @@ def removal(tenant: Tenant, segment: Segment, now: int) -> list[Op]:
     return [*store.remove(tenant, segment), _told(tenant, SEGMENT_REMOVED, segment, now)]
 
 
-def settled(tenant: Tenant, segment: Segment, *, members: int | None = None) -> bool:
-    """Note that the segment is built; False where its rules changed meanwhile, or it is gone.
-
-    `members` is how many were found, where the bus may not have counted them yet.
-    """
-    until = 0 if members is None else clock.system_ms() + _COUNTED_WITHIN
-    try:
-        table.write(store.settle(tenant, segment, members or 0, until))
-    except ConditionFailed:
-        return False
-    return True
+def settled(tenant: Tenant, segment: Segment) -> None:
+    """Note that the segment is built, unless its rules changed meanwhile, or it is gone."""
+    with suppress(ConditionFailed):
+        table.write(store.settle(tenant, segment))
 
 
 def _told(tenant: Tenant, name: str, segment: Segment, now: int) -> Op:

@@ -58,11 +58,11 @@ def put(tenant: Tenant, segment: Segment, before: int | None) -> list[Op]:
     return [Put(tenant.segment(segment.id), _attributes(segment), unchanged), _raise_version(tenant)]
 
 
-def settle(tenant: Tenant, segment: Segment, found: int, found_until: int) -> Op:
+def settle(tenant: Tenant, segment: Segment) -> Op:
     """Note that the segment is built by its present rules; the definitions stay what they are."""
     return Update(
         tenant.segment(segment.id),
-        set_={"status": "ready", "found": found, "found_until": found_until},
+        set_={"status": "ready"},
         condition=attr("rules_version").eq(segment.rules_version),
     )
 
@@ -155,6 +155,4 @@ def _segment(item: Item) -> Segment:
         updated_at=item["updated_at"],
         rules_version=item["rules_version"],
         version=item["version"],
-        found=item.get("found", 0),
-        found_until=item.get("found_until", 0),
     )

@@ -16,8 +16,8 @@ from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import Reason, Segment
 from chalicelib.flows.segments import settle
+from chalicelib.flows.segments.settle import Move
 from chalicelib.platform import jobs
-from chalicelib.platform.jobs import Later
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 
@@ -29,8 +29,6 @@ _AGAIN = clock.MINUTE
 """Milliseconds before the start from which on contacts are judged twice."""
 
 _BECAUSE: Reason = "rules"
-_COUNTED_WITHIN_S = 3
-"""Seconds that the bus is given to count the last members, before the segment is told to be ready."""
 
 
 def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -44,47 +42,32 @@ def first_page(segment_id: str, rules_version: int) -> dict[str, Any]:
     return {"segment_id": segment_id, "rules_version": rules_version}
 
 
-def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | Later | None:
+def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | None:
     """Judge contacts as long as there is time; returns where to go on, None when the segment is ready.
 
-    `data` is that of the first page, with `started` (ms on the project's clock), `position` in the list, `again` in
-    the second walk, and `judged` when both are done. Rules that have changed again end it: the change has a job of its
-    own.
+    `data` is that of the first page, with `started` (ms on the project's clock), `position` in the list, and `again` in
+    the second walk. Rules that have changed again end it: the change has a job of its own.
     """
     segment = _unbuilt(tenant, data)
     if segment is None:
         return None
-    if data.get("judged"):
-        segments.settled(tenant, segment)
-        return None
-    progress = judge_all(tenant, data, has_time, set())
-    return Later({**data, "judged": True}, _COUNTED_WITHIN_S) if progress is None else progress
-
-
-def at_once(tenant: Tenant, segment: Segment, seconds: float) -> bool:
-    """Build the segment now if it takes no longer; False where it is left to the job."""
-    deadline = clock.monotonic() + seconds
-    members: set[str] = set()
-    data = first_page(segment.id, segment.rules_version)
-    if judge_all(tenant, data, lambda: clock.monotonic() < deadline, members) is not None:
-        return False
-    return segments.settled(tenant, segment, members=len(members))
-
-
-def judge_all(
-    tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool], members: set[str]
-) -> Mapping[str, Any] | None:
-    """Both walks, as long as there is time; returns where to go on, None at the end. Members found are added."""
     progress = {"started": projects.now(tenant)} | dict(data)
     while True:
         since = progress["started"] - _AGAIN if progress.get("again") else None
         some, position = contacts.ids_page(tenant, _AT_ONCE, since=since, position=progress.get("position"))
-        members |= _judge(tenant, data["segment_id"], some)
+        _judge(tenant, segment.id, some)
         if position is None and progress.get("again"):
+            segments.settled(tenant, segment)
             return None
         progress |= {"position": position, "again": progress.get("again", False) or position is None}
         if not has_time():
             return progress
+
+
+def at_once(tenant: Tenant, segment: Segment, seconds: float) -> None:
+    """Build the segment now as far as it takes no longer; the rest is left to the job."""
+    deadline = clock.monotonic() + seconds
+    run(tenant, first_page(segment.id, segment.rules_version), lambda: clock.monotonic() < deadline)
 
 
 def _unbuilt(tenant: Tenant, data: Mapping[str, Any]) -> Segment | None:
@@ -97,9 +80,14 @@ def _unbuilt(tenant: Tenant, data: Mapping[str, Any]) -> Segment | None:
     return segment if is_same and segment.status == "building" else None
 
 
-def _judge(tenant: Tenant, segment_id: str, contact_ids: Sequence[str]) -> set[str]:
-    """Judge these contacts; those that are members."""
+def _judge(tenant: Tenant, segment_id: str, contact_ids: Sequence[str]) -> None:
+    """Judge these contacts, and count whom the segment gains and loses: what is ready has been counted.
+
+    The bus will be told of the same moves, and passes over what was counted.
+    """
     catalog, now = segments.catalog(tenant), projects.now(tenant)
     wanted = dict.fromkeys(catalog.with_dependents([segment_id]), _BECAUSE)
-    judged = {one: settle.run(tenant, one, wanted, catalog, now, is_stamped=True) for one in contact_ids}
-    return {one for one, after in judged.items() if after is not None and after.of(segment_id).is_member}
+    moves: list[Move] = []
+    for contact_id in contact_ids:
+        settle.run(tenant, contact_id, wanted, catalog, now, is_stamped=True, moves=moves)
+    segments.count_moves(tenant, [(one.segment_id, one.event_id, one.is_member) for one in moves if one.reason])

@@ -7,6 +7,7 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import Reason
 from chalicelib.flows.segments import settle
+from chalicelib.flows.segments.settle import Move
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 
@@ -25,7 +26,12 @@ def run(tenant: Tenant, segment_id: str, contact_ids: Sequence[str], *, is_membe
     catalog = segments.catalog(tenant)
     wanted = dict.fromkeys((segment_id, *catalog.with_dependents([segment_id])), _BECAUSE)
     by_hand = {segment_id: is_member}
-    settled = [settle.run(tenant, one, wanted, catalog, now, by_hand=by_hand) for one in dict.fromkeys(contact_ids)]
+    moves: list[Move] = []
+    settled = [
+        settle.run(tenant, one, wanted, catalog, now, by_hand=by_hand, moves=moves)
+        for one in dict.fromkeys(contact_ids)
+    ]
+    segments.count_moves(tenant, [(one.segment_id, one.event_id, one.is_member) for one in moves if one.reason])
     return sum(1 for after in settled if after is not None)
 
 

@@ -45,8 +45,7 @@ def create(
     defined = segments.created(tenant, name, kind, rules, now)
     receipt.commit(defined.ops, 201, shown(defined.segment, 0).model_dump(mode="json"))
     if kind == "static":
-        added = change_members.run(tenant, defined.segment.id, contact_ids, is_member=True, now=now)
-        segments.settled(tenant, defined.segment, members=added)
+        change_members.run(tenant, defined.segment.id, contact_ids, is_member=True, now=now)
     return _built(tenant, defined.segment)
 
 

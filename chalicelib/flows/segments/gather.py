@@ -48,8 +48,7 @@ def run(
 
 def _history(tenant: Tenant, contact: Contact, name: str, need: Need, now: int) -> History:
     read: list[Event] = []
-    for page in activity.history(tenant, contact.lineage, name, page_size=min(need.at_least, _PAGE_MAX)):
+    pages = activity.history(tenant, contact.lineage, name, page_size=min(max(1, need.at_least), _PAGE_MAX))
+    while not need.is_satisfied(read, now) and (page := next(pages, None)) is not None:
         read += [Event(event.id, event.timestamp, event.properties) for event in page]
-        if need.is_satisfied(read, now):
-            break
     return History(read)

@@ -6,10 +6,10 @@ memberships, that was read, so neither the bus nor a timer nor a builder overtak
 """
 
 import random
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
-from chalicelib.core import clock, events
+from chalicelib.core import clock, events, ids
 from chalicelib.core.errors import Unavailable
 from chalicelib.core.rules.evaluate import evaluate
 from chalicelib.features.contacts import service as contacts
@@ -32,6 +32,15 @@ _MOVES_AT_ONCE = 30
 """Segments entered and left in one transaction: two operations each, three in a test project."""
 
 
+class Move(NamedTuple):
+    """A segment that a contact has entered or left, and the event that tells of it where there is a reason."""
+
+    event_id: str
+    segment_id: str
+    is_member: bool
+    reason: Reason | None
+
+
 def run(
     tenant: Tenant,
     contact_id: str,
@@ -41,12 +50,13 @@ def run(
     *,
     by_hand: Mapping[str, bool] | None = None,
     is_stamped: bool = False,
+    moves: list[Move] | None = None,
 ) -> Memberships | None:
     """Judge the contact's standing in the wanted segments at `now` (ms); returns its memberships, None if it is gone.
 
     `wanted` gives the reason that is told for each. `by_hand` says of static segments whether it is to be a member.
     With `is_stamped` the version of the definitions is noted even where nothing else changes, so that nobody judges by
-    older ones afterwards. Raises Unavailable where others keep changing the same contact.
+    older ones afterwards. What it entered and left is added to `moves`. Raises Unavailable where others keep changing the same contact.
     """
     for attempt in range(_ATTEMPTS):
         keys = contacts.key(tenant, contact_id), segments.memberships_key(tenant, contact_id)
@@ -67,7 +77,10 @@ def run(
             after = before.judged(some, catalog.version).without(_gone(before, catalog))
             is_newer = is_stamped and before.definitions < catalog.version
             if after.standings != before.standings or is_newer:
-                table.transact(_ops(tenant, contact, before, after, wanted, now))
+                moved = _moves(before, after, wanted)
+                table.transact(_ops(tenant, contact, before, after, moved, now))
+                if moves is not None:
+                    moves += moved
             if is_all:
                 return after
         except ConditionFailed:
@@ -104,31 +117,32 @@ def _as_many_as_fit(before: Memberships, judged: Mapping[str, Standing]) -> tupl
     return {one: standing for one, standing in judged.items() if one not in later}, not later
 
 
+def _moves(before: Memberships, after: Memberships, wanted: Mapping[str, Reason]) -> list[Move]:
+    """What the contact enters and leaves. Segments that are no more are left in silence: nobody wanted them."""
+    return [
+        Move(ids.new_id("evt"), segment_id, after.of(segment_id).is_member, wanted.get(segment_id))
+        for segment_id in sorted(after.standings.keys() | before.standings.keys())
+        if after.of(segment_id).is_member != before.of(segment_id).is_member
+    ]
+
+
 def _ops(
-    tenant: Tenant,
-    contact: Contact,
-    before: Memberships,
-    after: Memberships,
-    wanted: Mapping[str, Reason],
-    now: int,
+    tenant: Tenant, contact: Contact, before: Memberships, after: Memberships, moves: Sequence[Move], now: int
 ) -> list[Op]:
     ops: list[Op] = [
         Check(contacts.key(tenant, contact.id), attr("version").eq(contact.version)),
         segments.save(tenant, contact.id, after),
         *_timer_ops(tenant, contact.id, before.next_flip(), after.next_flip()),
     ]
-    for segment_id in sorted(after.standings.keys() | before.standings.keys()):
-        is_member, was_member = after.of(segment_id).is_member, before.of(segment_id).is_member
-        if is_member == was_member:
-            continue
-        if is_member:
-            ops.append(segments.enter(tenant, contact.id, contact.created_at, segment_id, now))
+    for move in moves:
+        if move.is_member:
+            ops.append(segments.enter(tenant, contact.id, contact.created_at, move.segment_id, now))
         else:
-            ops.append(segments.leave(tenant, contact.id, segment_id))
-        if segment_id in wanted:
-            name = events.SEGMENT_ENTERED if is_member else events.SEGMENT_LEFT
-            data = {"segment_id": segment_id, "contact_id": contact.id, "reason": wanted[segment_id]}
-            ops.append(outbox.emit(tenant, name, data, now))
+            ops.append(segments.leave(tenant, contact.id, move.segment_id))
+        if move.reason is not None:
+            name = events.SEGMENT_ENTERED if move.is_member else events.SEGMENT_LEFT
+            data = {"segment_id": move.segment_id, "contact_id": contact.id, "reason": move.reason}
+            ops.append(outbox.emit(tenant, name, data, now, event_id=move.event_id))
     return ops
 
 

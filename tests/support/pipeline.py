@@ -27,7 +27,6 @@ LANES = 64
 RECEIVES = 5
 MOST_PAGES = 2_000
 
-_given: set[str] = set()
 
 Handler = Callable[[Any, Any], dict[str, Any]]
 
@@ -100,9 +99,13 @@ def stream_records() -> list[dict[str, Any]]:
             answer = client.get_records(ShardIterator=iterator)
             if not answer["Records"]:
                 break
-            found += [json.loads(json.dumps(record, default=_as_lambda_does)) for record in answer["Records"]]
+            found += [_as_lambda_gets(record) for record in answer["Records"]]
             iterator = answer.get("NextShardIterator")
     return found
+
+
+def _as_lambda_gets(record: Any) -> dict[str, Any]:
+    return dict(json.loads(json.dumps(record, default=_as_lambda_does)))
 
 
 def _as_lambda_does(value: object) -> object:
@@ -189,9 +192,7 @@ def run_minute() -> None:
 
 def fresh_records() -> list[dict[str, Any]]:
     """The records of the stream that this function has not given before."""
-    fresh = [record for record in stream_records() if record["eventID"] not in _given]
-    _given.update(record["eventID"] for record in fresh)
-    return fresh
+    return [_as_lambda_gets(record) for record in support.take_records(settings().table)]
 
 
 def rows(tenant: Tenant, prefix: str) -> list[dict[str, Any]]:

@@ -56,7 +56,8 @@ def run(
 
     `wanted` gives the reason that is told for each. `by_hand` says of static segments whether it is to be a member.
     With `is_stamped` the version of the definitions is noted even where nothing else changes, so that nobody judges by
-    older ones afterwards. What it entered and left is added to `moves`. Raises Unavailable where others keep changing the same contact.
+    older ones afterwards. What it entered and left is added to `moves`. Raises Unavailable where others keep changing
+    the same contact.
     """
     for attempt in range(_ATTEMPTS):
         keys = contacts.key(tenant, contact_id), segments.memberships_key(tenant, contact_id)

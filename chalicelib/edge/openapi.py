@@ -227,7 +227,7 @@ def _successes(endpoint: Endpoint) -> dict[int, str]:
 def _errors(endpoint: Endpoint) -> list[type[AppError]]:
     """The errors of the contract's table that the endpoint can give."""
     errors: list[type[AppError]] = [BadRequest, Unauthenticated, InsufficientScope, IpNotAllowed]
-    if _PATH_PARAMETER.search(endpoint.path):
+    if _PATH_PARAMETER.search(endpoint.path) or endpoint.test_only:
         errors.append(NotFound)
     if endpoint.access == "management" and endpoint.method != "GET":
         errors.append(Conflict)

@@ -13,6 +13,9 @@ from infra.template import engine_template, ttl_attribute
 STAGE = "test"
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
+times_cleared = 0
+"""How often a table was emptied: its stream then begins anew."""
+
 STANDARD_QUEUES = ("bus", "jobs", "timers")
 
 ENVIRONMENT = {
@@ -125,6 +128,8 @@ def clear_table(name: str) -> None:
 
     tables: Any = dynamodb_backends[ACCOUNT][REGION].tables
     tables[name].items.clear()
+    global times_cleared
+    times_cleared += 1
     if tables[name].stream_shard is not None:
         tables[name].stream_shard.items.clear()
 

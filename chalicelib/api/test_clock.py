@@ -8,14 +8,21 @@ from chalicelib.features.projects.schemas import AdvanceBody, ClockView, clock_v
 router = Router("Testing")
 
 
-@router.get("/v1/test_clock", scope="settings:read", answer=ClockView)
+@router.get("/v1/test_clock", scope="settings:read", answer=ClockView, test_only=True)
 def get_test_clock(call: Call[None, None]) -> ClockView:
     """Get the clock of a test project. A live project has none."""
     stands = projects.test_clock(call.tenant)
     return clock_view(stands.now, stands.status)
 
 
-@router.post("/v1/test_clock/advance", scope="settings:write", body=AdvanceBody, answer=ClockView, idempotent=True)
+@router.post(
+    "/v1/test_clock/advance",
+    scope="settings:write",
+    body=AdvanceBody,
+    answer=ClockView,
+    idempotent=True,
+    test_only=True,
+)
 def advance_test_clock(call: Call[None, AdvanceBody]) -> ClockView:
     """Advance the clock of a test project. What falls due until then runs, each at its own moment and in order."""
     return projects.ask_to_advance(call.tenant, call.body, call.receipt)

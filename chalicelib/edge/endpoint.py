@@ -51,6 +51,8 @@ class Endpoint:
     summary: str
     also: tuple[int, ...] = ()
     """Statuses of other good answers, for OpenAPI: 200 of an endpoint that creates (201) or updates."""
+    test_only: bool = False
+    """For a live project there is nothing at this path, whatever it sends."""
 
     @property
     def body_max(self) -> int:
@@ -89,6 +91,8 @@ def _answer(endpoint: Endpoint, request: Request, path: Mapping[str, str], heade
     auth.check_address(admission, request)
     headers |= limiter.admit(principal, endpoint.access)
     auth.note_use(principal, now)
+    if endpoint.test_only and not principal.tenant.is_test:
+        raise NotFound("Only a test project has this.")
     request.open_body(endpoint.body_max)
     receipt = _receipt(endpoint, request, path, principal, key_text, now)
     return _call(endpoint, request, path, now, principal, receipt)

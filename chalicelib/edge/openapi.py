@@ -242,7 +242,7 @@ def _errors(endpoint: Endpoint) -> list[type[AppError]]:
         *(BadRequest, Unauthenticated, InsufficientScope, IpNotAllowed),
         *(MethodNotAllowed, PayloadTooLarge),
     ]
-    if _PATH_PARAMETER.search(endpoint.path):
+    if _PATH_PARAMETER.search(endpoint.path) or endpoint.test_only:
         errors.append(NotFound)
     if endpoint.access == "management" and endpoint.method != "GET":
         errors.append(Conflict)

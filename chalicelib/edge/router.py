@@ -21,6 +21,7 @@ Arguments of `get`, `post`, `patch` and `delete`, all by name but the path:
 - `answer`: the model that the handler returns, for OpenAPI; None for what is no JSON.
 - `status`: of a plain answer. `Reply(body, status=…, headers=…)` says otherwise; `also` are the good ones among those.
 - `idempotent`: the endpoint heeds Idempotency-Key; its service must end in `call.receipt.commit(…)`.
+- `test_only`: a live project is answered 404.
 
 The first paragraph of the docstring is the endpoint's summary for clients. Errors are raised as `core.errors`.
 """
@@ -54,6 +55,7 @@ class Options(TypedDict, total=False):
     status: int
     also: tuple[int, ...]
     idempotent: bool
+    test_only: bool
 
 
 class Router:
@@ -103,6 +105,7 @@ class Router:
         status: int = 200,
         also: tuple[int, ...] = (),
         idempotent: bool = False,
+        test_only: bool = False,
     ) -> Callable[[H], H]:
         if (access == "management") != (scope is not None):
             raise ValueError(f"{method} {path}: a management endpoint has a scope, and no other one has")
@@ -124,6 +127,7 @@ class Router:
                     idempotent=idempotent,
                     summary=summary,
                     also=also,
+                    test_only=test_only,
                 )
             )
             return handler

@@ -120,7 +120,7 @@ def test_an_idempotent_advance_acts_once_however_far_it_moved_the_clock(tester: 
 
 
 def test_a_live_project_has_no_clock_to_move(client: Client) -> None:
-    for answer in (client.get("/v1/test_clock"), advance(client, {"by": "5d"})):
+    for answer in (client.get("/v1/test_clock"), advance(client, {"by": "5d"}), advance(client, {"by": "nonsense"})):
         assert (answer.status, answer.code) == (404, "not_found")
     pipeline.drain()
     assert support.waiting(settings().jobs_queue_url) == []

@@ -13,6 +13,9 @@ from infra.template import engine_template, ttl_attribute
 STAGE = "test"
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
+times_cleared = 0
+"""How often a table was emptied: its stream then begins anew."""
+
 STANDARD_QUEUES = ("bus", "jobs", "timers")
 
 ENVIRONMENT = {
@@ -119,30 +122,16 @@ def use(**environment: str) -> None:
     config.settings.cache_clear()
 
 
-_taken: dict[str, int] = {}
-"""How many records of each table's stream were taken."""
-
-
 def clear_table(name: str) -> None:
     """Empty moto's table without its API, which is many times faster than to make another."""
     from moto.dynamodb.models import dynamodb_backends
 
     tables: Any = dynamodb_backends[ACCOUNT][REGION].tables
     tables[name].items.clear()
+    global times_cleared
+    times_cleared += 1
     if tables[name].stream_shard is not None:
         tables[name].stream_shard.items.clear()
-    _taken.clear()
-
-
-def take_records(name: str) -> list[dict[str, Any]]:
-    """The records of the table's stream that were not taken before, without the API, whose readings begin anew."""
-    from moto.dynamodb.models import dynamodb_backends
-
-    tables: Any = dynamodb_backends[ACCOUNT][REGION].tables
-    shard = tables[name].stream_shard
-    fresh: list[dict[str, Any]] = [record.to_json() for record in shard.items[_taken.get(name, 0) :]]
-    _taken[name] = len(shard.items)
-    return fresh
 
 
 def forget_clients() -> None:

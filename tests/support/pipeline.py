@@ -27,6 +27,7 @@ LANES = 64
 RECEIVES = 5
 MOST_PAGES = 2_000
 
+_position: dict[str, Any] = {"table": None, "after": None}
 
 Handler = Callable[[Any, Any], dict[str, Any]]
 
@@ -86,26 +87,33 @@ def record(tenant: Tenant, events: Iterable[Accepted]) -> None:
     work(messages(tenant, events))
 
 
-def stream_records() -> list[dict[str, Any]]:
-    """All records of the table's stream since its start, as Lambda gets them."""
+def stream_records(after: str | None = None) -> list[dict[str, Any]]:
+    """The records of the table's stream, as Lambda gets them: all, or those after a sequence number."""
     client = _streams()
     arn = aws.dynamodb().describe_table(TableName=settings().table)["Table"]["LatestStreamArn"]
+    position = {"ShardIteratorType": "TRIM_HORIZON"}
+    if after is not None:
+        position = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after}
     found: list[dict[str, Any]] = []
     for shard in client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
-        iterator = client.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")[
-            "ShardIterator"
-        ]
+        iterator = client.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], **position)["ShardIterator"]
         while iterator:
             answer = client.get_records(ShardIterator=iterator)
             if not answer["Records"]:
                 break
-            found += [_as_lambda_gets(record) for record in answer["Records"]]
+            found += [json.loads(json.dumps(record, default=_as_lambda_does)) for record in answer["Records"]]
             iterator = answer.get("NextShardIterator")
     return found
 
 
-def _as_lambda_gets(record: Any) -> dict[str, Any]:
-    return dict(json.loads(json.dumps(record, default=_as_lambda_does)))
+def fresh_records() -> list[dict[str, Any]]:
+    """The records of the stream that this function has not given since the table was emptied."""
+    if _position["table"] != support.times_cleared:
+        _position.update(table=support.times_cleared, after=None)
+    fresh = stream_records(_position["after"])
+    if fresh:
+        _position["after"] = fresh[-1]["dynamodb"]["SequenceNumber"]
+    return fresh
 
 
 def _as_lambda_does(value: object) -> object:
@@ -188,11 +196,6 @@ def _deliver(url: str, handle: Handler) -> int:
 def run_minute() -> None:
     """Run the schedule once, at the moment that the system's clock shows."""
     minute.handle(Context())
-
-
-def fresh_records() -> list[dict[str, Any]]:
-    """The records of the stream that this function has not given before."""
-    return [_as_lambda_gets(record) for record in support.take_records(settings().table)]
 
 
 def rows(tenant: Tenant, prefix: str) -> list[dict[str, Any]]:

@@ -72,7 +72,7 @@ def test_clock(tenant: Tenant) -> ClockState:
     """The project's clock, read consistently. Raises NotFound where the project is none for tests."""
     found = store.read_clock(tenant) if tenant.is_test else None
     if found is None:
-        raise NotFound("Only a test project has a clock that can be moved.")
+        raise NotFound("There is no such test project.")
     return found
 
 

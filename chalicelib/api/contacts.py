@@ -24,7 +24,7 @@ from chalicelib.features.contacts.schemas import (
     shown,
 )
 from chalicelib.features.segments import service as segments
-from chalicelib.flows import read_profile
+from chalicelib.flows.segments import read_profile
 
 router = Router("contacts")
 
@@ -57,7 +57,9 @@ class ContactProfile(ContactAnswer):
     segments: Annotated[list[str], Field(description="Ids of the segments that the contact is in.")] = Field(
         default_factory=list
     )
-    scores: Annotated[dict[str, float] | None, Field(description="Null until scores are computed.")] = None
+    scores: Annotated[
+        dict[str, int | float], Field(description="Engagement and lead, 0 to 100, as they have decayed by now.")
+    ]
     referral_stats: ReferralStats = Field(default_factory=ReferralStats)
     last_nps_score: int | None = None
     last_csat_score: int | None = None
@@ -95,12 +97,13 @@ def put_contact(call: Call[None, ContactImport]) -> Reply:
 @router.get("/v1/contacts/{contact_id}", scope="contacts:read", answer=ContactProfile)
 def get_contact(call: Call[None, None]) -> ContactProfile:
     """Get a contact's full profile."""
-    contact, recent, segment_ids = read_profile.run(call.tenant, call.path["contact_id"])
+    profile = read_profile.run(call.tenant, call.path["contact_id"], call.now)
     return ContactProfile(
-        **fields(contact),
-        recent_events=[activity_schemas.shown(event) for event in recent],
-        groups=[group_shown(group) for group in contact.groups],
-        segments=segment_ids,
+        **fields(profile.contact),
+        recent_events=[activity_schemas.shown(event) for event in profile.recent],
+        groups=[group_shown(group) for group in profile.contact.groups],
+        segments=profile.segments,
+        scores=profile.scores,
     )
 
 

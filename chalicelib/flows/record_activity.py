@@ -18,6 +18,8 @@ from chalicelib.features.activity.model import Event
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact, Stamp
 from chalicelib.features.contacts.rules import Directory, Names, Resolved
+from chalicelib.features.projects import service as projects
+from chalicelib.features.projects.service import Scoring
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.table import ConditionFailed, Op
@@ -84,8 +86,10 @@ def _attempt(
     names = {event.id: _names(event) for event in accepted}
     pointers = contacts.pointers(tenant, names.values())
     message_keys = {event.id: activity.message_key(tenant, event.id, event.message_id) for event in accepted}
-    items = table.batch_get([*contacts.keys(tenant, pointers), *message_keys.values()])
+    project = projects.key(tenant)
+    items = table.batch_get([*contacts.keys(tenant, pointers), *message_keys.values(), project])
     directory = contacts.directory(tenant, pointers, items)
+    scoring = projects.scoring(items.get(project))
     drafts: dict[str, _Draft] = {}
     taken: set[Key] = set()
     for event in accepted:
@@ -95,7 +99,7 @@ def _attempt(
         taken.add(key)
         resolved = directory.resolve(names[event.id], event.received_at)
         draft = drafts.setdefault(resolved.contact.id, _Draft(resolved.contact))
-        _append(tenant, draft, event, resolved, directory)
+        _append(tenant, draft, event, resolved, directory, scoring)
     again: set[str] = set()
     for draft in drafts.values():
         _seal(tenant, draft, directory)
@@ -108,8 +112,12 @@ def _names(event: Accepted) -> Names:
     return Names(user=event.user_id, anonymous=event.anonymous_id, email=email)
 
 
-def _append(tenant: Tenant, draft: _Draft, event: Accepted, resolved: Resolved, directory: Directory) -> None:
+def _append(
+    tenant: Tenant, draft: _Draft, event: Accepted, resolved: Resolved, directory: Directory, scoring: Scoring
+) -> None:
     told, changed, extra = _fold(event, resolved, directory)
+    if not contacts.score(draft.contact, event.name, event.type, event.timestamp, scoring.settings, scoring.version):
+        told.append(events.SCORES_STALE)
     row = _row(resolved.contact, event, changed)
     ops = [
         *activity.event_ops(tenant, row, told),

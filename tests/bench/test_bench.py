@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.platform.observability import logger
-from tests.bench import budgets, cpu, engine, imports, throughput, world
+from tests.bench import budgets, cpu, engine, imports, rules, throughput, world
 from tests.bench.budgets import Finding
 from tests.bench.world import World
 
@@ -41,6 +41,7 @@ def test_all_budgets(populated: World, tmp_path: Path) -> None:
     load = os.getloadavg()[0]
     findings = [finding for measure in budgets.COUNTED for finding in measure(populated)]
     findings += cpu.findings(populated)
+    findings += rules.findings()
     findings += imports.findings(tmp_path / "compiled")
     findings += throughput.findings(populated)
     sys.stdout.write(_table(findings, load))

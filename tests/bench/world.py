@@ -25,7 +25,7 @@ ACTIVE = 20
 SHORT, LONG = 10, 300
 """Events in the history of the first and of the second contact."""
 
-_FILLING = "x" * 560
+_FILLING = "x" * 490
 
 
 @dataclass(frozen=True, slots=True)

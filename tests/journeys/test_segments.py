@@ -156,3 +156,64 @@ def test_a_circle_through_segments_is_refused(client: Client) -> None:
         body = {"rules": rules({"field": "segments", "op": "contains", "value": target["id"]})}
         answer = client.patch(f"/v1/segments/{one['id']}", body)
         assert (answer.status, answer.fields) == (422, ["rules"])
+
+
+SCORING = {
+    "engagement": {"half_life": "1d", "default_event": 5, "events": {"paid": 40}, "traits": []},
+    "lead": {
+        "half_life": "30d",
+        "traits": [{"field": "traits.plan", "op": "eq", "value": "trial", "points": 20}],
+    },
+}
+
+
+def profile(client: Client, user: str) -> dict[str, Any]:
+    contact_id = client.get("/v1/contacts", query={"external_id": user}).json["data"][0]["id"]
+    return dict(client.get(f"/v1/contacts/{contact_id}").json)
+
+
+def test_scores_decay_by_half_life_and_are_computed_for_the_moment(client: Client, tenant: Tenant) -> None:
+    with time_machine.travel(NOW / 1000, tick=False) as traveller:
+        client.patch("/v1/settings", {"scoring": SCORING})
+        world.send(tenant, "track", userId="u", event="paid")
+        world.send(tenant, "identify", userId="u", traits={"plan": "trial"})
+        assert profile(client, "u")["scores"] == {"engagement": 40, "lead": 20}
+        traveller.shift(86_400)
+        assert profile(client, "u")["scores"] == {"engagement": 20, "lead": 20}
+        world.send(tenant, "track", userId="u", event="anything")
+        assert profile(client, "u")["scores"] == {"engagement": 25, "lead": 20}
+
+
+def test_a_contact_leaves_when_its_score_decays_below_the_bound(client: Client, tenant: Tenant) -> None:
+    with time_machine.travel(NOW / 1000, tick=False) as traveller:
+        client.patch("/v1/settings", {"scoring": SCORING})
+        segment = made(client, rules=rules({"field": "scores.engagement", "op": "gte", "value": 10}))
+        world.send(tenant, "track", userId="u", event="paid")
+        assert members(client, segment["id"]) == {"u"}
+        traveller.shift(2 * 86_400 - 1)
+        assert world.fire(tenant) == 0
+        assert members(client, segment["id"]) == {"u"}
+        traveller.shift(1.001)
+        assert world.fire(tenant) == 1
+        assert members(client, segment["id"]) == set()
+
+
+def test_other_scoring_settings_make_scores_and_memberships_anew(client: Client, tenant: Tenant) -> None:
+    with time_machine.travel(NOW / 1000, tick=False):
+        segment = made(client, rules=rules({"field": "scores.engagement", "op": "gte", "value": 30}))
+        for user in ("u", "v"):
+            world.send(tenant, "track", userId=user, event="paid" if user == "u" else "seen")
+        assert members(client, segment["id"]) == set()
+        client.patch("/v1/settings", {"scoring": SCORING})
+        pipeline.drain()
+        assert members(client, segment["id"]) == {"u"}
+        assert profile(client, "u")["scores"]["engagement"] == 40
+
+
+def test_an_event_by_new_settings_before_the_rescoring_counts_once(client: Client, tenant: Tenant) -> None:
+    with time_machine.travel(NOW / 1000, tick=False):
+        world.send(tenant, "track", userId="u", event="paid")
+        client.patch("/v1/settings", {"scoring": SCORING})
+        pipeline.record(tenant, [pipeline.accepted({"userId": "u", "event": "seen"}, "track", NOW)])
+        pipeline.drain()
+        assert profile(client, "u")["scores"]["engagement"] == 45

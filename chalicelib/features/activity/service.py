@@ -70,6 +70,11 @@ def history(
     return store.history(tenant, of, name, low, high, page_size)
 
 
+def everything(tenant: Tenant, of: Lineage) -> Iterator[list[Event]]:
+    """All events of a contact in pages, in no order of time, read consistently as they are asked for; each once."""
+    return store.everything(tenant, of, _HISTORY_PAGE)
+
+
 def listing(
     tenant: Tenant, endpoint: str, only: Filter, limit: int, after: str | None
 ) -> tuple[list[Event], str | None]:
@@ -115,6 +120,7 @@ __all__ = [
     "Event",
     "Filter",
     "event_ops",
+    "everything",
     "history",
     "is_seen",
     "listing",

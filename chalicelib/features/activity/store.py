@@ -17,6 +17,7 @@ DEDUPE_WINDOW = clock.DAY
 """Milliseconds of receipt for which a message id counts once."""
 
 _TTL_MARGIN = clock.HOUR
+_FIRST_EVENT, _LAST_EVENT = "EVT#", "EVT#~"
 _DAYS_A_PAGE = 100
 _SPARSE_CHUNK = 250
 """Rows read from each shard at a time where a filter will drop most of them."""
@@ -122,6 +123,15 @@ def history(tenant: Tenant, of: Lineage, name: str, low: str, high: str, chunk: 
         owned = [_once(row, of.contact_id if _is_of(of, lying, row) else None, seen) for lying, row in page]
         if events := [event for event in owned if event]:
             yield events
+
+
+def everything(tenant: Tenant, of: Lineage, chunk: int) -> Iterator[list[Event]]:
+    """All events of a contact in pages, by name, consistently."""
+    seen: set[str] = set()
+    for partition in of.partitions:
+        for page in _pages(tenant, partition, (_FIRST_EVENT, _LAST_EVENT), chunk):
+            owned = [_once(row, of.contact_id if _is_of(of, lying, row) else None, seen) for lying, row in page]
+            yield [event for event in owned if event]
 
 
 def _rows(tenant: Tenant, contact_id: str, between: tuple[str, str], chunk: int) -> Iterator[tuple[str, Item]]:

@@ -7,7 +7,8 @@ Every function changes the contact that it is given and tells what changed.
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.core import strict_json
+from chalicelib.core import scoring, strict_json
+from chalicelib.core.durations import parse_duration
 from chalicelib.core.events import FIRST_TOUCH, LAST_TOUCH
 from chalicelib.features.contacts.model import (
     MAX_GROUPS,
@@ -101,6 +102,22 @@ def join_group(contact: Contact, group_id: str, moment: int) -> bool:
 def see(contact: Contact, moment: int) -> None:
     """The contact did something at `moment`."""
     contact.last_seen_at = max(moment, contact.last_seen_at or moment)
+
+
+def score(contact: Contact, name: str, kind: str, moment: int, settings: Mapping[str, Any], version: int) -> bool:
+    """Add an event's points to the scores; False where these were given by other settings and must be made anew.
+
+    `settings` are those of each score by its name, `version` says which change of them they are.
+    """
+    if contact.scored_by not in (None, version):
+        return False
+    contact.scored_by = version
+    for each, how in settings.items():
+        points = scoring.points_of(name, kind, how)
+        state = scoring.add(contact.scores.get(each, {}), points, moment, parse_duration(how["half_life"]))
+        if state:
+            contact.scores[each] = state
+    return True
 
 
 class _Room:

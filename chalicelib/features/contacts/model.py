@@ -7,6 +7,7 @@ from typing import Any, Literal
 import idna
 
 from chalicelib.core.lineage import Lineage, Source
+from chalicelib.core.scoring import State
 
 MAX_TRAIT_BYTES = 64 * 1024
 MAX_CONTACT_BYTES = MAX_TRAIT_BYTES + 12 * 1024
@@ -66,10 +67,13 @@ class Person:
 class Contact(Person):
     """A contact with what it takes to change it. `version` counts writes.
 
-    `stamps` has one entry for each key ever set, removed ones too. `floors` keeps, for keys that the Management API has
-    set, the receipt before which nothing counts any more.
+    `scores` has the points of its events, by score, and `scored_by` the change of the scoring settings by which they
+    were given, None before the first event. `stamps` has one entry for each key ever set, removed ones too. `floors`
+    keeps, for keys that the Management API has set, the receipt before which nothing counts any more.
     """
 
+    scores: dict[str, State] = field(default_factory=dict)
+    scored_by: int | None = None
     stamps: dict[str, Stamp] = field(default_factory=dict)
     floors: dict[str, str] = field(default_factory=dict)
     status: Status = "active"

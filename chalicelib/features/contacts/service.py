@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from chalicelib.core import clock, events, strict_json
 from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFailed, detail
+from chalicelib.core.scoring import State
 from chalicelib.features.contacts import fold, store
 from chalicelib.features.contacts.model import (
     MAX_CONTACT_BYTES,
@@ -45,7 +46,9 @@ __all__ = [
     "pointers",
     "put",
     "read",
+    "rescore",
     "saving",
+    "score",
     "see",
     "touch",
     "update",
@@ -55,6 +58,7 @@ merge_traits = fold.merge_traits
 touch = fold.touch
 join_group = fold.join_group
 see = fold.see
+score = fold.score
 
 T = TypeVar("T")
 
@@ -244,6 +248,13 @@ def key(tenant: Tenant, contact_id: str) -> Key:
 def read(item: Item | None) -> Contact | None:
     """The contact that a row stands for, deleted and merged ones too."""
     return None if item is None else store.from_item(item)
+
+
+def rescore(tenant: Tenant, contact: Contact, scores: Mapping[str, State], version: int, now: int) -> list[Op]:
+    """The operations that give the contact these scores, over the version that was read, and tell of it."""
+    contact.scores, contact.scored_by = dict(scores), version
+    told = outbox.emit(tenant, events.CONTACT_RESCORED, {"contact_id": contact.id}, now)
+    return [store.save(tenant, contact), told]
 
 
 def directory(tenant: Tenant, found: Mapping[Identity, str], items: Mapping[Key, Item]) -> Directory:

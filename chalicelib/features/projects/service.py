@@ -1,7 +1,8 @@
 """Projects: made by an operator, changed by their owners, and the source of `now`."""
 
-from dataclasses import replace
-from typing import Any, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, get_args
 
 from chalicelib.core import clock, events, ids
 from chalicelib.core.durations import parse_duration
@@ -17,11 +18,13 @@ from chalicelib.features.projects.model import (
     QuietHours,
     is_name,
 )
-from chalicelib.features.projects.schemas import AdvanceBody, ClockView, ScoringBody, SettingsPatch, clock_view
 from chalicelib.platform import outbox, table
 from chalicelib.platform.idempotency import Receipt
-from chalicelib.platform.keys import Tenant
-from chalicelib.platform.table import ConditionFailed, Op
+from chalicelib.platform.keys import Key, Tenant
+from chalicelib.platform.table import ConditionFailed, Item, Op
+
+if TYPE_CHECKING:
+    from chalicelib.features.projects.schemas import AdvanceBody, ClockView, ScoringBody, SettingsPatch
 
 _ATTEMPTS = 10
 
@@ -76,11 +79,14 @@ def test_clock(tenant: Tenant) -> ClockState:
     return found
 
 
-def ask_to_advance(tenant: Tenant, body: AdvanceBody, receipt: Receipt) -> ClockView:
+def ask_to_advance(tenant: Tenant, body: "AdvanceBody", receipt: Receipt) -> "ClockView":
     """Set the clock on its way, and tell the bus of it; returns what the caller is answered.
 
     Raises NotFound, Conflict where it is advancing already, ValidationFailed where it can't go there.
     """
+    # The workers use this module too, and start without the models of the API.
+    from chalicelib.features.projects.schemas import clock_view
+
     before = test_clock(tenant)
     if before.status == "advancing":
         raise Conflict("The clock is advancing. Wait until it is ready.")
@@ -108,7 +114,7 @@ def stop_clock(tenant: Tenant, before: ClockState) -> None:
     table.write(store.clock_op(tenant, arrived))
 
 
-def _target(now: int, body: AdvanceBody) -> int:
+def _target(now: int, body: "AdvanceBody") -> int:
     field = "to" if body.to is not None else "by"
     target = body.to if body.to is not None else now + parse_duration(body.by or "")
     if target < now:
@@ -122,20 +128,43 @@ def _unreachable(field: str, reason: str, message: str) -> ValidationFailed:
     return ValidationFailed("The clock can't go there.", details=[detail(field, reason, message)])
 
 
-def update(tenant: Tenant, patch: SettingsPatch) -> Project:
+def update(tenant: Tenant, patch: "SettingsPatch") -> Project:
     """Change what the patch holds; a lost race is tried again on what the other one wrote."""
     for _ in range(_ATTEMPTS):
         before = get(tenant)
         after = replace(before, **_changes(patch), version=before.version + 1)
+        ops = [store.replace(after, before.version)]
+        if after.scoring != before.scoring:
+            after = replace(after, scoring_version=before.scoring_version + 1)
+            told = {"scoring_version": after.scoring_version}
+            ops = [store.replace(after, before.version), outbox.emit(tenant, events.SCORING_CHANGED, told, now(tenant))]
         try:
-            store.replace(after, before.version)
+            table.transact(ops)
         except ConditionFailed:
             continue
         return after
     raise Unavailable
 
 
-def _changes(patch: SettingsPatch) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How a project's scores are made: each score's settings by its name, and which change of them this is."""
+
+    version: int
+    settings: Mapping[str, Any]
+
+
+def key(tenant: Tenant) -> Key:
+    """The project's row."""
+    return tenant.project()
+
+
+def scoring(item: Item | None) -> Scoring:
+    """The scoring settings that the project's row holds; the defaults where there is no row."""
+    return Scoring(1, DEFAULT_SCORING) if item is None else Scoring(item["scoring_version"], store.scoring(item))
+
+
+def _changes(patch: "SettingsPatch") -> dict[str, Any]:
     changes: dict[str, Any] = {name: getattr(patch, name) for name in patch.model_fields_set}
     if "quiet_hours" in changes and patch.quiet_hours is not None:
         changes["quiet_hours"] = QuietHours(patch.quiet_hours.start, patch.quiet_hours.end)
@@ -146,7 +175,7 @@ def _changes(patch: SettingsPatch) -> dict[str, Any]:
     return changes
 
 
-def _scoring(body: ScoringBody) -> dict[str, Any]:
+def _scoring(body: "ScoringBody") -> dict[str, Any]:
     """With the defaults filled in, and no `value` where the rule had none."""
     scoring = body.model_dump()
     for name, score in (("engagement", body.engagement), ("lead", body.lead)):

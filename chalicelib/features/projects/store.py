@@ -31,9 +31,14 @@ def load(tenant: Tenant) -> Project | None:
     return None if item is None else _project(tenant, item)
 
 
-def replace(project: Project, version: int) -> None:
-    """Write the project over its `version`. Raises ConditionFailed where another write came between."""
-    table.write(Put(Tenant(project.id).project(), _attributes(project), attr("version").eq(version)))
+def replace(project: Project, version: int) -> Op:
+    """Write the project over its `version`."""
+    return Put(Tenant(project.id).project(), _attributes(project), attr("version").eq(version))
+
+
+def scoring(item: Item) -> dict[str, Any]:
+    """The scoring settings in a project's row."""
+    return dict(strict_json.stored(item["scoring"])) if "scoring" in item else DEFAULT_SCORING
 
 
 def read_clock(tenant: Tenant) -> ClockState | None:
@@ -66,6 +71,7 @@ def _attributes(project: Project) -> dict[str, Any]:
         "ip_allowlist": list(project.ip_allowlist),
         "referral_base_url": project.referral_base_url,
         "scoring": None if project.scoring == DEFAULT_SCORING else strict_json.dumps(project.scoring),
+        "scoring_version": project.scoring_version,
     }
 
 
@@ -86,5 +92,6 @@ def _project(tenant: Tenant, item: Item) -> Project:
         quiet_hours=QuietHours(**quiet) if quiet else None,
         ip_allowlist=tuple(item.get("ip_allowlist", ())),
         referral_base_url=item.get("referral_base_url"),
-        scoring=strict_json.loads(item["scoring"].encode()) if "scoring" in item else DEFAULT_SCORING,
+        scoring=scoring(item),
+        scoring_version=item["scoring_version"],
     )

@@ -18,7 +18,8 @@ from chalicelib.platform.outbox import DomainEvent
 
 _NEW = frozenset({events.CONTACT_CREATED, events.CONTACT_MERGED})
 _GONE = frozenset({events.CONTACT_DELETED})
-_ALWAYS_READ = ("last_seen_at", "scores.engagement", "scores.lead")
+_SCORES = ("scores.engagement", "scores.lead")
+_ALWAYS_READ = ("last_seen_at", *_SCORES)
 """What every event of a contact changes."""
 
 
@@ -48,8 +49,11 @@ def _concerned(catalog: Catalog, event: DomainEvent) -> dict[str, Reason]:
     if event.name in _NEW:
         reason: Reason = "merge" if event.name == events.CONTACT_MERGED else _cause(event)
         return dict.fromkeys(catalog.rules, reason)
+    if event.name == events.CONTACT_RESCORED:
+        return dict.fromkeys(catalog.concerned(_SCORES, ()), "rules")
+    # Traits give points too.
     fields = _fields(event.data)
-    changed = catalog.concerned(fields, ())
+    changed = catalog.concerned([*fields, *_SCORES] if fields else [], ())
     if event.name != events.ACTIVITY_RECORDED:
         return dict.fromkeys(changed, "trait")
     happened = catalog.concerned(_ALWAYS_READ, [str(event.data["event"])])

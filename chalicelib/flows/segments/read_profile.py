@@ -1,0 +1,42 @@
+"""A contact with its latest activity, its segments and its scores at a moment, for the profile. Reads only."""
+
+from dataclasses import dataclass
+
+from chalicelib.core.scoring import shown
+from chalicelib.features.activity import service as activity
+from chalicelib.features.activity.model import Event
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.contacts.model import Contact
+from chalicelib.features.projects import service as projects
+from chalicelib.features.segments import service as segments
+from chalicelib.flows.segments import gather
+from chalicelib.platform import table
+from chalicelib.platform.keys import Tenant
+
+_RECENT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """`segments` are ids; `scores` from 0 to 100, rounded down to two decimals."""
+
+    contact: Contact
+    recent: list[Event]
+    segments: list[str]
+    scores: dict[str, int | float]
+
+
+def run(tenant: Tenant, contact_id: str, now: int) -> Profile:
+    """The profile at `now` (ms). Raises NotFound."""
+    contact = contacts.get(tenant, contact_id)
+    memberships, project = segments.memberships_key(tenant, contact_id), projects.key(tenant)
+    rows = table.batch_get([memberships, project])
+    standing = segments.memberships(rows.get(memberships))
+    facts = gather.facts(contact)
+    scores = gather.scores(contact, projects.scoring(rows.get(project)))
+    return Profile(
+        contact,
+        activity.recent(tenant, contact.lineage, _RECENT),
+        standing.members_of(),
+        {name: shown(score.value(facts, now)) for name, score in scores.items()},
+    )

@@ -1,0 +1,90 @@
+"""Make scores anew from the whole history, where the scoring settings changed, on the bus and as a job.
+
+What: each contact whose scores other settings gave, in resumable pages; and one contact that the worker found so. The
+contact's version guards it: events that come in meanwhile make it begin again. May be repeated.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from chalicelib.core import scoring
+from chalicelib.core.durations import parse_duration
+from chalicelib.core.errors import Unavailable
+from chalicelib.core.scoring import State
+from chalicelib.features.activity import service as activity
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.contacts.model import Contact
+from chalicelib.features.projects import service as projects
+from chalicelib.features.projects.service import Scoring
+from chalicelib.platform import jobs, table
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.table import ConditionFailed
+
+KIND: Final = "rescore"
+"""The kind of the job."""
+
+_AT_ONCE = 25
+_ATTEMPTS = 10
+
+
+def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
+    """Begin with all contacts, on the bus, where the settings changed; may be repeated."""
+    for event in told:
+        jobs.send(tenant, KIND, {"scoring_version": event.data["scoring_version"]})
+
+
+def one_by_one(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
+    """Make the scores of single contacts anew, on the bus; may be repeated."""
+    now = _scoring(tenant)
+    for contact_id in dict.fromkeys(str(event.data["contact_id"]) for event in told):
+        _rescore(tenant, contact_id, now)
+
+
+def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | None:
+    """Go through contacts as long as there is time; returns where to go on, None when all are done.
+
+    `data` is `{scoring_version, position?}`. Settings that have changed again end it: that change has its own job.
+    """
+    now, progress = _scoring(tenant), dict(data)
+    if now.version != data["scoring_version"]:
+        return None
+    while True:
+        some, position = contacts.ids_page(tenant, _AT_ONCE, position=progress.get("position"))
+        for contact_id in some:
+            _rescore(tenant, contact_id, now)
+        if position is None:
+            return None
+        progress["position"] = position
+        if not has_time():
+            return progress
+
+
+def _scoring(tenant: Tenant) -> Scoring:
+    key = projects.key(tenant)
+    return projects.scoring(table.batch_get([key]).get(key))
+
+
+def _rescore(tenant: Tenant, contact_id: str, by: Scoring) -> None:
+    key = contacts.key(tenant, contact_id)
+    for _ in range(_ATTEMPTS):
+        contact = contacts.read(table.batch_get([key]).get(key))
+        if contact is None or contact.status != "active" or contact.scored_by == by.version:
+            return
+        states = _states(tenant, contact, by.settings)
+        try:
+            table.transact(contacts.rescore(tenant, contact, states, by.version, projects.now(tenant)))
+        except ConditionFailed:
+            continue
+        return
+    raise Unavailable
+
+
+def _states(tenant: Tenant, contact: Contact, settings: Mapping[str, Any]) -> dict[str, State]:
+    states: dict[str, State] = {name: {} for name in settings}
+    for page in activity.everything(tenant, contact.lineage):
+        for event in page:
+            for name, how in settings.items():
+                points = scoring.points_of(event.name, event.type, how)
+                states[name] = scoring.add(states[name], points, event.timestamp, parse_duration(how["half_life"]))
+    return {name: state for name, state in states.items() if state}

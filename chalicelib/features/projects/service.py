@@ -1,7 +1,7 @@
 """Projects: made by an operator, changed by their owners, and the source of `now`."""
 
 from dataclasses import replace
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from chalicelib.core import clock, events, ids
 from chalicelib.core.durations import parse_duration
@@ -16,11 +16,14 @@ from chalicelib.features.projects.model import (
     Project,
     QuietHours,
 )
-from chalicelib.features.projects.schemas import AdvanceBody, ClockView, ScoringBody, SettingsPatch, clock_view
 from chalicelib.platform import outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import ConditionFailed, Op
+
+if TYPE_CHECKING:
+    # Workers ask for `now` only, and pydantic is a third of their start.
+    from chalicelib.features.projects.schemas import AdvanceBody, ClockView, ScoringBody, SettingsPatch
 
 _ATTEMPTS = 10
 
@@ -74,11 +77,13 @@ def test_clock(tenant: Tenant) -> ClockState:
     return found
 
 
-def ask_to_advance(tenant: Tenant, body: AdvanceBody, receipt: Receipt) -> ClockView:
+def ask_to_advance(tenant: Tenant, body: "AdvanceBody", receipt: Receipt) -> "ClockView":
     """Set the clock on its way, and tell the bus of it; returns what the caller is answered.
 
     Raises NotFound, Conflict where it is advancing already, ValidationFailed where it can't go there.
     """
+    from chalicelib.features.projects.schemas import clock_view
+
     before = test_clock(tenant)
     if before.status == "advancing":
         raise Conflict("The clock is advancing. Wait until it is ready.")
@@ -106,7 +111,7 @@ def stop_clock(tenant: Tenant, before: ClockState) -> None:
     table.write(store.clock_op(tenant, arrived))
 
 
-def _target(now: int, body: AdvanceBody) -> int:
+def _target(now: int, body: "AdvanceBody") -> int:
     field = "to" if body.to is not None else "by"
     target = body.to if body.to is not None else now + parse_duration(body.by or "")
     if target < now:
@@ -120,7 +125,7 @@ def _unreachable(field: str, reason: str, message: str) -> ValidationFailed:
     return ValidationFailed("The clock can't go there.", details=[detail(field, reason, message)])
 
 
-def update(tenant: Tenant, patch: SettingsPatch) -> Project:
+def update(tenant: Tenant, patch: "SettingsPatch") -> Project:
     """Change what the patch holds; a lost race is tried again on what the other one wrote."""
     for _ in range(_ATTEMPTS):
         before = get(tenant)
@@ -133,7 +138,7 @@ def update(tenant: Tenant, patch: SettingsPatch) -> Project:
     raise Unavailable
 
 
-def _changes(patch: SettingsPatch) -> dict[str, Any]:
+def _changes(patch: "SettingsPatch") -> dict[str, Any]:
     changes: dict[str, Any] = {name: getattr(patch, name) for name in patch.model_fields_set}
     if "quiet_hours" in changes and patch.quiet_hours is not None:
         changes["quiet_hours"] = QuietHours(patch.quiet_hours.start, patch.quiet_hours.end)
@@ -144,7 +149,7 @@ def _changes(patch: SettingsPatch) -> dict[str, Any]:
     return changes
 
 
-def _scoring(body: ScoringBody) -> dict[str, Any]:
+def _scoring(body: "ScoringBody") -> dict[str, Any]:
     """With the defaults filled in, and no `value` where the rule had none."""
     scoring = body.model_dump()
     for name, score in (("engagement", body.engagement), ("lead", body.lead)):

@@ -57,6 +57,14 @@ def test_a_worker_starts_without_the_routes(handler: str) -> None:
     assert loaded_by(handler) == set()
 
 
+@pytest.mark.parametrize("worker", ["ingest", "bus", "jobs", "timers", "minute"])
+def test_a_worker_does_without_the_models_of_bodies_and_answers(worker: str) -> None:
+    """pydantic is a third of their start."""
+    code = f"import chalicelib.workers.{worker}, sys; print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == ["False"]
+
+
 @pytest.mark.parametrize("handler", ["", "app.app"])
 def test_the_api_and_the_local_server_have_all_routes(handler: str) -> None:
     assert "chalicelib.api.settings" in loaded_by(handler)

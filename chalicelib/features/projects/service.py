@@ -24,6 +24,7 @@ from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.table import ConditionFailed, Item, Op
 
 if TYPE_CHECKING:
+    # Workers ask for `now` only, and pydantic is a third of their start.
     from chalicelib.features.projects.schemas import AdvanceBody, ClockView, ScoringBody, SettingsPatch
 
 _ATTEMPTS = 10
@@ -84,7 +85,6 @@ def ask_to_advance(tenant: Tenant, body: "AdvanceBody", receipt: Receipt) -> "Cl
 
     Raises NotFound, Conflict where it is advancing already, ValidationFailed where it can't go there.
     """
-    # The workers use this module too, and start without the models of the API.
     from chalicelib.features.projects.schemas import clock_view
 
     before = test_clock(tenant)

@@ -21,6 +21,8 @@ WINDOW = clock.DAY
 """Milliseconds for which an answer is remembered."""
 
 _NONCE_BYTES = 12
+_AMENDED_WITHIN_S = 8.0
+_LOOK_EACH_S = 0.2
 _TTL_MARGIN = clock.HOUR
 
 
@@ -53,21 +55,41 @@ class Receipt:
         self._fingerprint = hashlib.sha256(request).hexdigest()
 
     def recall(self) -> StoredAnswer | None:
-        """The answer given before. Raises Conflict where the key came with another request."""
+        """The answer given before. Raises Conflict where the key came with another request.
+
+        Where the first call has acted and still works on its answer, it is waited for.
+        """
         if not self._material:
             return None
-        item = table.get(self._row().key)
-        if item is None or item["expires_at"] <= self._now:
-            return None
-        return self._open(item["sealed"])
+        given_up = clock.monotonic() + _AMENDED_WITHIN_S
+        while True:
+            item = table.get(self._row().key)
+            if item is None or item["expires_at"] <= self._now:
+                return None
+            if item["is_final"] or clock.monotonic() > given_up:
+                return self._open(item["sealed"])
+            clock.sleep(_LOOK_EACH_S)
+
+    def amend(self, status: int, answer: Mapping[str, Any]) -> None:
+        """Put the answer that the caller is given in the place of one that was not final."""
+        if self._material:
+            row = self._sealed(status, answer, outlives_clock=False, is_final=True)
+            table.write(Put(row.key, row.attrs, attr("is_final").eq(False)))
 
     def commit(
-        self, ops: Sequence[Op], status: int, answer: Mapping[str, Any], *, outlives_clock: bool = False
+        self,
+        ops: Sequence[Op],
+        status: int,
+        answer: Mapping[str, Any],
+        *,
+        outlives_clock: bool = False,
+        is_final: bool = True,
     ) -> None:
         """Act and remember the answer, in one transaction.
 
         `outlives_clock` is for the act that moves the clock on which the window is counted: its answer is remembered
-        until the row's time to live, on the real clock, ends it.
+        until the row's time to live, on the real clock, ends it. One that is not final is amended within seconds; it
+        stands where that is not to be.
 
         Raises Replay where the same call has acted meanwhile, Conflict where another request took the key, and
         ConditionFailed (positions are those of `ops`) where one of the operations was refused.
@@ -76,7 +98,8 @@ class Receipt:
             table.transact(ops)
             return
         try:
-            table.transact([*ops, self._sealed(status, answer, outlives_clock)])
+            sealed = self._sealed(status, answer, outlives_clock=outlives_clock, is_final=is_final)
+            table.transact([*ops, sealed])
         except ConditionFailed:
             before = self.recall()
             if before is not None:
@@ -88,7 +111,7 @@ class Receipt:
         free = attr("PK").not_exists() | attr("expires_at").lte(self._now)
         return Put(self._tenant.idempotent_answer(digest), {}, free)
 
-    def _sealed(self, status: int, answer: Mapping[str, Any], outlives_clock: bool) -> Put:
+    def _sealed(self, status: int, answer: Mapping[str, Any], *, outlives_clock: bool, is_final: bool) -> Put:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         row = self._row()
@@ -97,6 +120,7 @@ class Receipt:
         sealed = nonce + AESGCM(self._key()).encrypt(nonce, plain, row.key.pk.encode())
         attrs = {
             "sealed": sealed,
+            "is_final": is_final,
             "expires_at": clock.LAST_MOMENT if outlives_clock else self._now + WINDOW,
             "ttl": (clock.system_ms() + WINDOW + _TTL_MARGIN) // clock.SECOND,
         }

@@ -217,3 +217,12 @@ def test_an_event_by_new_settings_before_the_rescoring_counts_once(client: Clien
         pipeline.record(tenant, [pipeline.accepted({"userId": "u", "event": "seen"}, "track", NOW)])
         pipeline.drain()
         assert profile(client, "u")["scores"]["engagement"] == 45
+
+
+def test_a_replayed_creation_answers_what_the_first_one_did(client: Client, tenant: Tenant) -> None:
+    world.send(tenant, "track", userId="u", event="login")
+    body, headers = {"name": "S", "rules": rules(logins(1, "7d"))}, {"Idempotency-Key": "k"}
+    first, again = (client.post("/v1/segments", body, headers=headers) for _ in range(2))
+    assert (first.status, first.json["status"], first.json["contact_count"]) == (201, "ready", 1)
+    assert (again.json, again.headers["idempotency-replayed"]) == (first.json, "true")
+    assert len(client.get("/v1/segments").json["data"]) == 1

@@ -1,14 +1,16 @@
-"""Remove the rows that list the members of a segment that is no more, in resumable pages. May be repeated.
+"""Take the members out of a segment that is no more, in resumable pages, in silence. May be repeated.
 
-A contact's own memberships forget the segment when they are judged next.
+The memberships of contacts that were not members forget the segment when they are judged next.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
+from chalicelib.flows.segments import settle
 from chalicelib.platform import jobs
-from chalicelib.platform.keys import Tenant
+from chalicelib.platform.keys import Tenant, contact_of
 from chalicelib.platform.outbox import DomainEvent
 
 KIND: Final = "clean_segment"
@@ -29,5 +31,9 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
         rows = segments.members(tenant, data["segment_id"], _AT_ONCE)
         if not rows:
             return None
+        catalog, now = segments.catalog(tenant), projects.now(tenant)
+        for row in rows:
+            settle.run(tenant, contact_of(row.pk) or "", {}, catalog, now)
+        # What no contact's memberships told of, and what the index still shows.
         segments.unlist(rows)
     return data

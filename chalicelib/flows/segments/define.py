@@ -43,10 +43,12 @@ def create(
 
     change_members.check(tenant, contact_ids)
     defined = segments.created(tenant, name, kind, rules, now)
-    receipt.commit(defined.ops, 201, shown(defined.segment, 0).model_dump(mode="json"))
+    receipt.commit(defined.ops, 201, shown(defined.segment, 0).model_dump(mode="json"), is_final=False)
     if kind == "static":
         change_members.run(tenant, defined.segment.id, contact_ids, is_member=True, now=now)
-    return _built(tenant, defined.segment)
+    made = _built(tenant, defined.segment)
+    receipt.amend(201, shown(*made).model_dump(mode="json"))
+    return made
 
 
 def change(

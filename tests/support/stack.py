@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 import boto3
 
+from chalicelib.platform.marshal import from_item
 from infra.local import engine
 from infra.local.child import Child
 from infra.local.home import Home, read_json
@@ -194,6 +195,16 @@ class Stack:
         """How many rows the stack's table has at a DynamoDB endpoint, counted up to one page."""
         name = self._shared["environment"]["GROWTHOS_TABLE"]
         return int(self._client("dynamodb", endpoint).scan(TableName=name)["Count"])
+
+    def rows(self, sort_key: str) -> list[dict[str, Any]]:
+        """All rows of the table with that sort key, as plain values."""
+        scan = self._client("dynamodb").get_paginator("scan")
+        pages = scan.paginate(
+            TableName=self.environment["GROWTHOS_TABLE"],
+            FilterExpression="SK = :sk",
+            ExpressionAttributeValues={":sk": {"S": sort_key}},
+        )
+        return [from_item(item) for page in pages for item in page["Items"]]
 
     def _client(self, service: str, endpoint: str | None = None) -> Any:
         environment = self._shared["environment"]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from chalicelib.core.errors import ValidationFailed, detail
-from chalicelib.core.schema import Answer, Instant, Page, PageQuery
+from chalicelib.core.schema import Answer, Instant, Page, PageQuery, Query
 from chalicelib.edge.call import Call, Reply
 from chalicelib.edge.router import Router
 from chalicelib.features.activity import schemas as activity_schemas
@@ -24,7 +24,7 @@ from chalicelib.features.contacts.schemas import (
     shown,
 )
 from chalicelib.features.segments import service as segments
-from chalicelib.flows.segments import read_profile
+from chalicelib.flows.segments import purge, read_profile
 
 router = Router("contacts")
 
@@ -40,6 +40,12 @@ class ContactsQuery(PageQuery):
     external_id: Annotated[
         str | None, Field(max_length=256, description="The contact with this external id, exactly.")
     ] = None
+
+
+class DeleteQuery(Query):
+    """How to delete."""
+
+    purge: Annotated[bool, Field(description="Purge it with all its events now.")] = False
 
 
 class ReferralStats(Answer):
@@ -114,10 +120,10 @@ def update_contact(call: Call[None, ContactPatch]) -> ContactAnswer:
     return shown(contacts.update(call.tenant, call.path["contact_id"], change, _received(call)))
 
 
-@router.delete("/v1/contacts/{contact_id}", scope="contacts:write", answer=DeletedAnswer)
-def delete_contact(call: Call[None, None]) -> DeletedAnswer:
-    """Delete a contact: it is gone from every read at once, and its identities are free."""
-    contacts.delete(call.tenant, call.path["contact_id"], call.now)
+@router.delete("/v1/contacts/{contact_id}", scope="contacts:write", query=DeleteQuery, answer=DeletedAnswer)
+def delete_contact(call: Call[DeleteQuery, None]) -> DeletedAnswer:
+    """Delete a contact: it is gone from every read at once, its identities are free, and it is purged after 30 days."""
+    purge.delete(call.tenant, call.path["contact_id"], call.now, purges=call.query.purge)
     return DeletedAnswer(id=call.path["contact_id"], deleted=True)
 
 

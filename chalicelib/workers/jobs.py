@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.flows import advance_clock, start_advance
-from chalicelib.flows.segments import build, clean, rescore
+from chalicelib.flows.segments import build, clean, purge, rescore
 from chalicelib.platform import jobs, observability
 from chalicelib.platform.jobs import HasTime, Later
 from chalicelib.platform.keys import Tenant
@@ -23,6 +23,7 @@ JOBS: dict[str, Job] = {
     start_advance.KIND: _advance,
     build.KIND: build.run,
     clean.KIND: clean.run,
+    purge.KIND: purge.run,
     rescore.KIND: rescore.run,
 }
 

@@ -7,7 +7,7 @@ from chalicelib.core import clock
 from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due, Timer
-from chalicelib.flows.segments import on_timer, settle
+from chalicelib.flows.segments import on_timer, purge, settle
 from chalicelib.platform import observability
 from chalicelib.platform.keys import Tenant, tenant_of
 
@@ -17,6 +17,7 @@ what it does, on condition of what it read: a timer fires at least once, and may
 
 TIMER_FLOWS: dict[str, TimerFlow] = {
     settle.TIMER: on_timer.run,
+    purge.KIND: purge.on_timer,
 }
 
 _WAITED_FOR = 1_500

@@ -34,6 +34,7 @@ __all__ = [
     "count_changes",
     "delete",
     "directory",
+    "erase",
     "get",
     "ids_page",
     "join_group",
@@ -46,6 +47,7 @@ __all__ = [
     "pointers",
     "put",
     "read",
+    "remains",
     "rescore",
     "saving",
     "score",
@@ -57,6 +59,8 @@ __all__ = [
 merge_traits = fold.merge_traits
 touch = fold.touch
 join_group = fold.join_group
+remains = store.remains
+erase = store.erase
 see = fold.see
 score = fold.score
 
@@ -202,13 +206,16 @@ def update(tenant: Tenant, contact_id: str, change: Change, received: Received) 
     return _retried(act)
 
 
-def delete(tenant: Tenant, contact_id: str, now: int) -> None:
-    """Take the contact out of every read at once; its identities are free from then on. Raises NotFound."""
+def delete(tenant: Tenant, contact_id: str, now: int, *, purges: bool = False, beside: Sequence[Op] = ()) -> None:
+    """Take the contact out of every read at once; its identities are free from then on. Raises NotFound.
+
+    With `purges` the event tells that all of it is to be removed now. `beside` belongs into the same transaction.
+    """
 
     def act() -> None:
         contact = get(tenant, contact_id)
-        told = outbox.emit(tenant, events.CONTACT_DELETED, {"contact_id": contact.id}, now)
-        table.transact([store.retire(tenant, contact, now), told])
+        told = outbox.emit(tenant, events.CONTACT_DELETED, {"contact_id": contact.id, "purges": purges}, now)
+        table.transact([store.retire(tenant, contact, now), told, *beside])
 
     _retried(act)
 

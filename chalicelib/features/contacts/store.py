@@ -1,6 +1,7 @@
 """Contacts in the table: one row for a contact, one for each of its tags, one for each identity."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -11,9 +12,12 @@ from chalicelib.platform import lineage as lineages
 from chalicelib.platform import table
 from chalicelib.platform.keys import COUNTER_SHARDS, Key, Tenant, shard_of
 from chalicelib.platform.listing import Entry, Merge, Range
-from chalicelib.platform.table import Delete, Item, Op, Put, Update, attr
+from chalicelib.platform.table import ConditionFailed, Delete, Item, Op, Put, Update, attr
 
 _COUNTER = "contacts"
+_ERASED_AT_ONCE = 100
+_AFTER_MARKERS, _LAST_ROW = "COUNTED$", "~"
+"""Sort keys after those of `CONTACT` and of `COUNTED#…`."""
 
 
 def identity_pointers(tenant: Tenant, identities: Iterable[Identity]) -> dict[Identity, str]:
@@ -62,6 +66,38 @@ def retire(tenant: Tenant, contact: Contact, now: int) -> Op:
         remove=["list_pk", "list_sk"],
         condition=attr("version").eq(contact.version),
     )
+
+
+def remains(tenant: Tenant, contact_id: str) -> tuple[list[Key], set[Key], bool]:
+    """Rows of a deleted contact's partition but for its own and the counters' markers, which hold nothing of a person;
+    the identities that they, or at the end the contact's own row, tell of; and whether there may be more."""
+    own = tenant.contact(contact_id)
+    page = table.query(own.pk, between=(_AFTER_MARKERS, _LAST_ROW), limit=_ERASED_AT_ONCE)
+    rows = [Key(item["PK"], item["SK"]) for item in page.items]
+    told = {
+        tenant.identity(kind, str(item[name]))
+        for item in page.items
+        for kind, name in (("user", "user_id"), ("anonymous", "anonymous_id"))
+        if name in item
+    }
+    if rows:
+        return rows, told, True
+    item = table.get(own)
+    if item is None:
+        return [], set(), False
+    named = (("user", item.get("external_id")), ("email", item.get("email")))
+    return [own], {tenant.identity(kind, value) for kind, value in named if value is not None}, False
+
+
+def erase(contact_id: str, rows: Iterable[Key], identities: Iterable[Key]) -> None:
+    """Remove these rows, a hundred at the most, and those of the identities that still point to the contact."""
+    pointing = [key for key, item in table.batch_get(identities).items() if item["contact"] == contact_id]
+    for key in pointing:
+        with suppress(ConditionFailed):
+            table.write(Delete(key, attr("contact").eq(contact_id)))
+    gone: list[Op] = [Delete(key) for key in rows]
+    if gone:
+        table.transact(gone)
 
 
 def claim(tenant: Tenant, identity: Identity, contact_id: str, stale: str | None) -> Op:

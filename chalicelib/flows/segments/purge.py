@@ -1,0 +1,63 @@
+"""Delete a contact: at once out of every read, and purged with all its events after 30 days, or now.
+
+Order: the contact is retired first, with the timer of the purge. The purge is a job in pages: memberships end first, so
+that counts follow; then the rows of the contact's partition and the identities that they tell of; the contact's own row
+last. May be repeated at any line.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from chalicelib.core import clock, events
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.projects import service as projects
+from chalicelib.features.segments import service as segments
+from chalicelib.features.timers import service as timers
+from chalicelib.features.timers.service import Timer
+from chalicelib.flows.segments import settle
+from chalicelib.platform import jobs, outbox, table
+from chalicelib.platform.keys import Tenant, contact_of
+from chalicelib.platform.outbox import DomainEvent
+
+KIND: Final = "purge_contact"
+"""The kind of the job and of the timer, whose name it is too."""
+
+_KEPT = 30 * clock.DAY
+"""Milliseconds for which a deleted contact is kept."""
+
+
+def delete(tenant: Tenant, contact_id: str, now: int, *, purges: bool) -> None:
+    """Delete the contact, and purge it now or when its time has come. Raises NotFound."""
+    owner = contacts.key(tenant, contact_id).pk
+    later = [] if purges else timers.set_ops(tenant, owner, KIND, KIND, now + _KEPT)
+    contacts.delete(tenant, contact_id, now, purges=purges, beside=later)
+
+
+def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
+    """Begin the purge of contacts that are to be purged now, on the bus; may be repeated."""
+    for event in told:
+        if event.data.get("purges"):
+            jobs.send(tenant, KIND, {"contact_id": event.data["contact_id"]})
+
+
+def on_timer(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
+    """Tell the bus of a contact whose time has come."""
+    told = outbox.emit(tenant, events.CONTACT_PURGE_DUE, {"contact_id": contact_of(owner_pk), "purges": True}, now)
+    table.transact([*timers.clear_ops(tenant, owner_pk, timer.name, before=timer.moment), told])
+
+
+def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | None:
+    """Remove what is held on the contact as long as there is time; returns where to go on, None at the end."""
+    contact_id = str(data["contact_id"])
+    key = contacts.key(tenant, contact_id)
+    contact = contacts.read(table.batch_get([key]).get(key))
+    if contact is not None and contact.status == "active":
+        return None
+    settle.run(tenant, contact_id, {}, segments.catalog(tenant), projects.now(tenant))
+    more = True
+    while more:
+        rows, identities, more = contacts.remains(tenant, contact_id)
+        contacts.erase(contact_id, rows, identities)
+        if more and not has_time():
+            return data
+    return None

@@ -10,7 +10,7 @@ from chalicelib.edge.call import Call, Reply
 from chalicelib.edge.router import Router
 from chalicelib.features.activity import schemas as activity_schemas
 from chalicelib.features.activity import service as activity
-from chalicelib.features.activity.schemas import EventAnswer
+from chalicelib.features.activity.schemas import EventAnswer, ExportedEvent
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.rules import Names
 from chalicelib.features.contacts.schemas import (
@@ -46,6 +46,15 @@ class DeleteQuery(Query):
     """How to delete."""
 
     purge: Annotated[bool, Field(description="Purge it with all its events now.")] = False
+
+
+class ContactExport(Answer):
+    """All that is held on a contact: its profile, and its events a page at a time."""
+
+    contact: "ContactProfile"
+    events: list[ExportedEvent]
+    has_more: bool
+    next_cursor: Annotated[str | None, Field(description="Where the next page of events goes on; null at the end.")]
 
 
 class ReferralStats(Answer):
@@ -101,7 +110,7 @@ def put_contact(call: Call[None, ContactImport]) -> Reply:
 
 
 @router.get("/v1/contacts/{contact_id}", scope="contacts:read", answer=ContactProfile)
-def get_contact(call: Call[None, None]) -> ContactProfile:
+def get_contact(call: Call[Any, None]) -> ContactProfile:
     """Get a contact's full profile."""
     profile = read_profile.run(call.tenant, call.path["contact_id"], call.now)
     return ContactProfile(
@@ -125,6 +134,20 @@ def delete_contact(call: Call[DeleteQuery, None]) -> DeletedAnswer:
     """Delete a contact: it is gone from every read at once, its identities are free, and it is purged after 30 days."""
     purge.delete(call.tenant, call.path["contact_id"], call.now, purges=call.query.purge)
     return DeletedAnswer(id=call.path["contact_id"], deleted=True)
+
+
+@router.get("/v1/contacts/{contact_id}/export", scope="contacts:read", query=PageQuery, answer=ContactExport)
+def export_contact(call: Call[PageQuery, None]) -> ContactExport:
+    """Export all that is held on a contact, its events newest first."""
+    profile = get_contact(call)
+    only = activity.Filter(contact_id=profile.id)
+    rows, following = activity.listing(call.tenant, "contacts.export", only, call.query.limit, call.query.cursor)
+    return ContactExport(
+        contact=profile,
+        events=[activity_schemas.exported(row) for row in rows],
+        has_more=following is not None,
+        next_cursor=following,
+    )
 
 
 @router.get("/v1/contacts/{contact_id}/events", scope="events:read", query=PageQuery, answer=Page[EventAnswer])

@@ -23,7 +23,6 @@ WINDOW = clock.DAY
 _NONCE_BYTES = 12
 _AMENDED_WITHIN_S = 8.0
 _LOOK_EACH_S = 0.2
-_TTL_MARGIN = clock.HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class Receipt:
             "sealed": sealed,
             "is_final": is_final,
             "expires_at": clock.LAST_MOMENT if outlives_clock else self._now + WINDOW,
-            "ttl": (clock.system_ms() + WINDOW + _TTL_MARGIN) // clock.SECOND,
+            "ttl": table.ttl(self._tenant, WINDOW),
         }
         return Put(row.key, attrs, row.condition)
 

@@ -15,7 +15,7 @@ from chalicelib.core.errors import Unavailable
 from chalicelib.platform import deadline
 from chalicelib.platform.aws import dynamodb, is_busy
 from chalicelib.platform.config import settings
-from chalicelib.platform.keys import Key
+from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.marshal import Condition, Item, attr, from_item, key_condition, render, to_item, to_value
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ __all__ = [
     "query",
     "query_index",
     "transact",
+    "ttl",
     "update_returning",
     "write",
 ]
@@ -61,6 +62,8 @@ _PATIENCE_WORKING = 15.0
 
 _RETRYABLE_REASONS = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 _CONDITION = "ConditionalCheckFailed"
+_TTL_MARGIN = clock.HOUR
+_STANDS_AT_MOST = 400 * clock.DAY
 
 
 class ConditionFailed(Exception):
@@ -127,6 +130,15 @@ class IndexPage:
     rows: list[tuple[str, Key]]
     examined: int
     last: Item | None
+
+
+def ttl(tenant: Tenant, milliseconds: int) -> int:
+    """When a row may expire whose own expiry, so far from now, is compared: seconds of the real clock, with a margin.
+
+    A test project's time may stand for long.
+    """
+    standing = _STANDS_AT_MOST if tenant.is_test else 0
+    return (clock.system_ms() + milliseconds + _TTL_MARGIN + standing) // clock.SECOND
 
 
 def get(key: Key, *, consistent: bool = True) -> Item | None:

@@ -201,6 +201,21 @@ def test_a_change_counts_at_its_receipt_and_not_when_it_is_written(client: Clien
     assert client.get(f"/v1/contacts/{contact_id}").json["traits"] == {"plan": "event", "x": 1}
 
 
+def test_an_export_tells_all_that_is_held_page_by_page(client: Client, project: CreatedProject) -> None:
+    tenant, now = Tenant(project.project_id), clock.system_ms()
+    raw = {"userId": "u", "anonymousId": "device", "properties": {"n": 1}}
+    pipeline.record(tenant, [pipeline.accepted(raw | {"event": f"e{n}"}, "track", now + n) for n in range(3)])
+    contact_id = client.get("/v1/contacts", query={"external_id": "u"}).json["data"][0]["id"]
+    first = client.get(f"/v1/contacts/{contact_id}/export", query={"limit": 2}).json
+    rest = client.get(f"/v1/contacts/{contact_id}/export", query={"limit": 2, "cursor": first["next_cursor"]}).json
+    assert first["contact"] == client.get(f"/v1/contacts/{contact_id}").json
+    assert [row["event"] for row in first["events"] + rest["events"]] == ["e2", "e1", "e0"]
+    assert {(row["user_id"], row["anonymous_id"]) for row in first["events"]} == {("u", "device")}
+    assert not rest["has_more"]
+    client.delete(f"/v1/contacts/{contact_id}")
+    assert client.get(f"/v1/contacts/{contact_id}/export").status == 404
+
+
 def test_an_empty_change_changes_nothing(client: Client) -> None:
     made = imported(client, external_id="u")
     assert client.patch(f"/v1/contacts/{made['id']}", {}).json == made

@@ -46,6 +46,7 @@ CALLS: dict[tuple[str, str], list[Foreign]] = {
     ("DELETE", "/v1/contacts/{contact_id}"): [NOT_FOUND],
     ("GET", "/v1/contacts/{contact_id}/events"): [NOT_FOUND],
     ("GET", "/v1/contacts/{contact_id}/segments"): [NOT_FOUND],
+    ("GET", "/v1/contacts/{contact_id}/export"): [NOT_FOUND],
     ("POST", "/v1/segments"): [
         Foreign(201, {"name": "Mine", "type": "static"}),
         Foreign(422, {"name": "Mine", "type": "static", "contact_ids": ["{contact_id}"]}),

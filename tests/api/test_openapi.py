@@ -176,6 +176,7 @@ def test_the_answers_of_the_management_api_fit_its_document(
     contact = call("GET", "/v1/contacts", 200)["data"][0]["id"]
     call("GET", f"/v1/contacts/{contact}", 200)
     call("GET", f"/v1/contacts/{contact}/events?limit=1", 200)
+    call("GET", f"/v1/contacts/{contact}/export?limit=1", 200)
     call("GET", "/v1/analytics/events?limit=1", 200)
     call("POST", "/v1/contacts", 201, {"external_id": "u2", "tags": ["vip"]})
     call("POST", "/v1/contacts", 200, {"external_id": "u2", "email": "a@example.com"})

@@ -181,3 +181,10 @@ def test_live_projects_have_no_marks(tenant: Tenant) -> None:
     assert not is_marked(tenant)
     (message, *_) = pipeline.rows(tenant, "EVT#")
     assert message["event"] == "x"
+
+
+def test_a_message_id_is_remembered_while_a_test_projects_time_stands(test_tenant: Tenant, tenant: Tenant) -> None:
+    for one in (test_tenant, tenant):
+        pipeline.record(one, [pipeline.accepted({"userId": "u", "event": "x", "messageId": "m"}, "track", NOW)])
+    standing, live = (pipeline.rows(one, "MSG")[0]["ttl"] for one in (test_tenant, tenant))
+    assert standing - live > 365 * 86_400

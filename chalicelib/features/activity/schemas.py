@@ -26,6 +26,18 @@ class EventAnswer(Answer):
     message_id: str | None
 
 
+class ExportedEvent(EventAnswer):
+    """One row of a timeline, with the ids that it came with."""
+
+    user_id: str | None
+    anonymous_id: str | None
+
+
+def exported(event: Event) -> ExportedEvent:
+    """The event with all that is held on it."""
+    return ExportedEvent(**shown(event).model_dump(), user_id=event.user_id, anonymous_id=event.anonymous_id)
+
+
 def shown(event: Event) -> EventAnswer:
     """The event as its callers see it."""
     return EventAnswer(

@@ -16,7 +16,6 @@ from chalicelib.platform.table import Condition, Item, Put, Update, attr
 DEDUPE_WINDOW = clock.DAY
 """Milliseconds of receipt for which a message id counts once."""
 
-_TTL_MARGIN = clock.HOUR
 _FIRST_EVENT, _LAST_EVENT = "EVT#", "EVT#~"
 _DAYS_A_PAGE = 100
 _SPARSE_CHUNK = 250
@@ -61,7 +60,7 @@ def message_op(tenant: Tenant, event_id: str, message_id: str | None, received_a
     attrs = {
         "event_id": event_id,
         "expires_at": received_at + DEDUPE_WINDOW,
-        "ttl": (clock.system_ms() + DEDUPE_WINDOW + _TTL_MARGIN) // clock.SECOND,
+        "ttl": table.ttl(tenant, DEDUPE_WINDOW),
     }
     return Put(message_key(tenant, event_id, message_id), attrs, attr("PK").not_exists() | expired)
 

@@ -86,7 +86,7 @@ def test_a_builder_that_dies_at_any_call_misses_and_doubles_nobody(
     prepared()
     with pipeline.counted() as calls:
         pipeline.drain()
-    for step in range(0, len(calls), 3):
+    for step in range(0, len(calls), 5):
         segment_id = prepared()
 
         def die(number: int, _operation: str, step: int = step) -> None:

@@ -1,8 +1,8 @@
 """Rate limits by key and plan, counted in the table across all instances.
 
 Management counts each call on the key's bucket; ingest takes leases, so that a warm instance makes few calls. Where the
-table can't count, calls pass and the metric RateLimitUncounted tells: a counter that fails must not stop a product that
-works.
+table can't count, the metric RateLimitUncounted tells. Management calls are refused then, for they need the table
+anyhow; events pass, for a counter that fails must not lose what can be queued.
 """
 
 import threading
@@ -28,6 +28,9 @@ LIMITS: Final[dict[Surface, dict[Plan, int]]] = {
 
 _KEPT_SECONDS = 3600
 _BUCKETS_MAX = 10_000
+_TURN_S = 2.0
+"""Seconds after which a call asks out of turn: the one before it waits for a table that does not answer."""
+
 _TRIES = 10
 """Of several calls at once on a nearly idle bucket one goes ahead in each try; a full bucket refuses at the first."""
 
@@ -38,6 +41,7 @@ class Limiter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._buckets: OrderedDict[tuple[str, Surface, int], Bucket] = OrderedDict()
+        self._turns: dict[tuple[str, Surface], threading.Lock] = {}
 
     def headers(self, principal: Principal, surface: Surface) -> dict[str, str]:
         """What every authenticated answer tells of the bucket."""
@@ -47,9 +51,22 @@ class Limiter:
 
     def admit(self, principal: Principal, surface: Surface) -> dict[str, str]:
         """Count one call and give the headers. Raises RateLimited where the bucket is empty."""
-        headers = self._try(principal, surface, single=False)
-        # A refused lease says nothing of a single token, and a single one is granted or refused for good.
-        return headers or self._try(principal, surface, single=True) or {}
+        with self._lock:
+            now = clock.system_ms()
+            bucket = self._bucket(principal, surface, now)
+            if bucket.spend():
+                return _headers(bucket, now)
+            turn = self._turns.setdefault((principal.key_id, surface), threading.Lock())
+        # One question at a time: what it brings or shows to be missing answers the others that wait here. Many at once
+        # would each find that another one was faster.
+        is_ours = turn.acquire(timeout=_TURN_S)
+        try:
+            headers = self._try(principal, surface, single=False)
+            # A refused lease says nothing of a single token, and a single one is granted or refused for good.
+            return headers or self._try(principal, surface, single=True) or {}
+        finally:
+            if is_ours:
+                turn.release()
 
     def _try(self, principal: Principal, surface: Surface, *, single: bool) -> dict[str, str] | None:
         now = clock.system_ms()
@@ -66,7 +83,9 @@ class Limiter:
             metric("RateLimitUncounted", surface=surface)
             with self._lock:
                 bucket.unanswered()
-                return _headers(bucket, now)
+            if surface == "management":
+                raise
+            return _headers(bucket, now)
         with self._lock:
             if is_granted:
                 bucket.granted(wanted, tat, now)
@@ -81,6 +100,7 @@ class Limiter:
         """Drop everything."""
         with self._lock:
             self._buckets.clear()
+            self._turns.clear()
 
     def _bucket(self, principal: Principal, surface: Surface, now: int) -> Bucket:
         limit = LIMITS[surface][principal.plan]
@@ -89,6 +109,7 @@ class Limiter:
         self._buckets.move_to_end(name)
         if len(self._buckets) > _BUCKETS_MAX:
             self._buckets.popitem(last=False)
+            self._turns.clear()  # whoever holds one releases it all the same
         bucket.enter(now)
         return bucket
 

@@ -1,6 +1,9 @@
 """Rate limits through the whole edge; the clock is moved, never waited for."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -106,11 +109,37 @@ def test_a_missing_scope_has_the_headers_and_is_not_counted(caller: Client, free
     assert responses[-1].headers["x-ratelimit-remaining"] == "10"
 
 
-def test_calls_pass_where_the_table_can_not_count(caller: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_table_can_not_count_events_pass_and_management_waits(
+    caller: Client, free: CreatedProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caller.get("/v1/things/a")
 
     def fail(*_: object) -> None:
         raise Unavailable
 
     monkeypatch.setattr(rate_limit, "_take", fail)
-    assert {caller.get("/v1/things/a").status for _ in range(20)} == {200}
+    refused = caller.get("/v1/things/a")
+    assert (refused.status, refused.code, refused.headers["retry-after"]) == (503, "unavailable", "1")
+    event = {"user_id": "u", "event": "e"}
+    assert {Client(free.write_key).post("/v1/track", event).status for _ in range(20)} == {202}
+
+
+def test_calls_at_once_in_one_instance_ask_one_after_the_other(caller: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together they would each find that another one was faster, until none is counted."""
+    caller.get("/v1/things/a")
+    asking, most = [0], [0]
+    real = rate_limit._take
+
+    def watched(*arguments: Any) -> tuple[bool, int, int]:
+        asking[0] += 1
+        most[0] = max(most[0], asking[0])
+        try:
+            return real(*arguments)
+        finally:
+            asking[0] -= 1
+
+    monkeypatch.setattr(rate_limit, "_take", watched)
+    with ThreadPoolExecutor(8) as pool:
+        statuses = Counter(pool.map(lambda _: caller.get("/v1/things/a").status, range(8)))
+    assert statuses.keys() <= {200, 429}
+    assert most == [1]

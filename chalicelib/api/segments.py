@@ -77,14 +77,22 @@ def list_members(call: Call[PageQuery, None]) -> Page[ContactAnswer]:
     """List the contacts that are in a segment now, newest first."""
     segment = segments.get(call.tenant, call.path["segment_id"])
     only = contacts.Filter(segment_id=segment.id)
-    rows, following = contacts.listing(call.tenant, only, call.query.limit, call.query.cursor)
+    rows, following = contacts.listing(call.tenant, only, call.query.limit, call.query.cursor, "segments.contacts")
     return Page(data=[contact_shown(row) for row in rows], has_more=following is not None, next_cursor=following)
 
 
-@router.post("/v1/segments/{segment_id}/contacts", scope="segments:write", body=MembersBody, answer=MembersAnswer)
+@router.post(
+    "/v1/segments/{segment_id}/contacts",
+    scope="segments:write",
+    body=MembersBody,
+    answer=MembersAnswer,
+    idempotent=True,
+)
 def add_members(call: Call[None, MembersBody]) -> MembersAnswer:
     """Add contacts to a static segment."""
-    return _members(call, is_member=True)
+    answer = _members(call, is_member=True)
+    call.receipt.commit([], 200, answer.model_dump(mode="json"))
+    return answer
 
 
 @router.delete("/v1/segments/{segment_id}/contacts", scope="segments:write", body=MembersBody, answer=MembersAnswer)
@@ -134,5 +142,5 @@ def list_contact_segments(call: Call[PageQuery, None]) -> Page[SegmentAnswer]:
 
 def _members(call: Call[Any, MembersBody], *, is_member: bool) -> MembersAnswer:
     segment_id = call.path["segment_id"]
-    count = change_members.run(call.tenant, segment_id, call.body.contact_ids, is_member=is_member, now=call.now)
+    count = change_members.run(call.tenant, segment_id, call.body.contact_ids, is_member=is_member)
     return MembersAnswer(id=segment_id, changed=count)

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 _CONNECTIONS = 32
 _CONNECT_TIMEOUT = 1
-_TABLE_CONNECT_TIMEOUT = 3.5
-"""Seconds: longer than the 3 after which a lost request to connect has been sent again twice."""
-
 _TABLE_READ_TIMEOUT = 5
 _READ_TIMEOUT = 3
 _ATTEMPTS = 2
@@ -36,9 +33,7 @@ def dynamodb() -> "DynamoDBClient":
     It makes one attempt: `table` tries again, and knows until when.
     """
     endpoint = os.environ.get("DYNAMODB_ENDPOINT") or None
-    return _client(  # type: ignore[no-any-return]
-        "dynamodb", _TABLE_READ_TIMEOUT, attempts=1, connect_timeout=_TABLE_CONNECT_TIMEOUT, endpoint_url=endpoint
-    )
+    return _client("dynamodb", _TABLE_READ_TIMEOUT, attempts=1, endpoint_url=endpoint)  # type: ignore[no-any-return]
 
 
 @cache
@@ -59,15 +54,13 @@ def is_busy(error: "ClientError") -> bool:
     return error.response["Error"]["Code"] in _THROTTLED or status >= _SERVER_FAILED
 
 
-def _client(
-    service: str, read_timeout: int, *, attempts: int, connect_timeout: float = _CONNECT_TIMEOUT, **options: Any
-) -> Any:
+def _client(service: str, read_timeout: int, *, attempts: int, **options: Any) -> Any:
     import boto3
     from botocore.config import Config
 
     config = Config(
         retries={"mode": "standard", "total_max_attempts": attempts},
-        connect_timeout=connect_timeout,
+        connect_timeout=_CONNECT_TIMEOUT,
         read_timeout=read_timeout,
         max_pool_connections=_CONNECTIONS,
     )

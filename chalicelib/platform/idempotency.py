@@ -84,7 +84,7 @@ class Receipt:
         outlives_clock: bool = False,
         is_final: bool = True,
     ) -> None:
-        """Act and remember the answer, in one transaction.
+        """Act and remember the answer, in one transaction; without operations, remember what was done.
 
         `outlives_clock` is for the act that moves the clock on which the window is counted: its answer is remembered
         until the row's time to live, on the real clock, ends it. One that is not final is amended within seconds; it
@@ -94,7 +94,8 @@ class Receipt:
         ConditionFailed (positions are those of `ops`) where one of the operations was refused.
         """
         if not self._material:
-            table.transact(ops)
+            if ops:
+                table.transact(ops)
             return
         try:
             sealed = self._sealed(status, answer, outlives_clock=outlives_clock, is_final=is_final)

@@ -36,6 +36,7 @@ BAD_RULES: dict[str, tuple[Any, str]] = {
         "rules.conditions.10.where",
     ),
     "an unknown field": (rules(PLAN | {"field": "plan"}), f"{HERE}.field"),
+    "an event's name of 258 bytes": (rules(LOGIN | {"field": "events." + "é" * 129}), f"{HERE}.field"),
     "a trait without a name": (rules(PLAN | {"field": "traits."}), f"{HERE}.field"),
     "no op": (rules({"field": "email"}), f"{HERE}.op"),
     "an unknown op": (rules(PLAN | {"op": "like"}), f"{HERE}.op"),

@@ -226,3 +226,36 @@ def test_a_replayed_creation_answers_what_the_first_one_did(client: Client, tena
     assert (first.status, first.json["status"], first.json["contact_count"]) == (201, "ready", 1)
     assert (again.json, again.headers["idempotency-replayed"]) == (first.json, "true")
     assert len(client.get("/v1/segments").json["data"]) == 1
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, True), (0, False)])
+def test_true_in_the_place_of_1_is_another_rule(client: Client, tenant: Tenant, before: int, after: bool) -> None:
+    world.send(tenant, "identify", userId="u", traits={"a": before})
+    segment = made(client, rules=rules({"field": "traits.a", "op": "eq", "value": before}))
+    other = {"rules": rules({"field": "traits.a", "op": "eq", "value": after})}
+    changed = client.patch(f"/v1/segments/{segment['id']}", other).json
+    assert changed["rules"]["conditions"][0]["value"] is after
+    assert (changed["contact_count"], members(client, segment["id"])) == (0, set())
+
+
+def test_members_put_in_under_one_idempotency_key_are_put_in_once(client: Client, tenant: Tenant) -> None:
+    world.send(tenant, "track", userId="u", event="login")
+    contact_id = client.get("/v1/contacts").json["data"][0]["id"]
+    path = f"/v1/segments/{made(client, type='static')['id']}/contacts"
+    first, again = (client.post(path, {"contact_ids": [contact_id]}, headers={"Idempotency-Key": "k"}) for _ in "12")
+    assert (again.json, again.headers["idempotency-replayed"]) == (first.json, "true")
+    assert client.post(path, {"contact_ids": ["x"]}, headers={"Idempotency-Key": "k"}).status == 409
+
+
+def test_a_cursor_of_a_segments_members_is_none_of_the_contacts(client: Client, tenant: Tenant) -> None:
+    for user in "uv":
+        world.send(tenant, "track", userId=user, event="login")
+    segment_id = made(client, rules=rules(logins(1, "7d")))["id"]
+    cursor = client.get(f"/v1/segments/{segment_id}/contacts", query={"limit": 1}).json["next_cursor"]
+    query = {"segment_id": segment_id, "limit": 1, "cursor": cursor}
+    assert client.get("/v1/contacts", query=query).status == 400
+
+
+def test_an_empty_change_of_a_segment_changes_nothing(client: Client) -> None:
+    segment = made(client, type="static")
+    assert client.patch(f"/v1/segments/{segment['id']}", {}).json == segment

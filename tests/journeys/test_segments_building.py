@@ -6,17 +6,20 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core.errors import ValidationFailed
 from chalicelib.features.contacts import service as contacts
+from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
-from chalicelib.flows.segments import build, define
-from chalicelib.platform import keys
+from chalicelib.features.timers import service as timers
+from chalicelib.flows.segments import build, change_members, define, rescore, settle
+from chalicelib.platform import keys, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from tests.support import pipeline
 from tests.support.pipeline import Killed
 
 NOW = 1_770_000_000_000
-FIRST = {"operator": "AND", "conditions": [{"field": "events.x", "op": "count_gte", "value": 1}]}
+FIRST: dict[str, Any] = {"operator": "AND", "conditions": [{"field": "events.x", "op": "count_gte", "value": 1}]}
 OTHER = {"operator": "AND", "conditions": [{"field": "events.x", "op": "count_gte", "value": 2}]}
 
 
@@ -148,3 +151,100 @@ def test_behind_a_segment_that_is_deleted_no_row_is_left(tenant: Tenant) -> None
     pipeline.drain()
     assert [row for row in pipeline.rows(tenant, f"SEG#{segment_id}") if "#C#" in row["PK"]] == []
     assert [row["standings"] for row in pipeline.rows(tenant, "MEMBERSHIPS") if "standings" in row] == []
+
+
+def test_first_members_that_a_dead_api_left_out_are_put_in_by_the_job(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happen(tenant, "a")
+    (person,) = contacts.listing(tenant, contacts.Filter(), 2, None)[0]
+
+    def die(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dead:
+        dead.setattr(change_members, "put", die)
+        with pytest.raises(Killed):
+            define.create(tenant, "S", "static", None, [person.id], NOW, Receipt(tenant, NOW))
+    pipeline.drain()
+    (segment,) = segments.listing(tenant, 2, None)[0]
+    assert_is_built(tenant, segment.id, "a")
+
+
+def test_two_changes_at_once_make_no_circle(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = defined(tenant), defined(tenant)
+    raced = {"done": False}
+    real = segments.changed
+
+    def naming(segment_id: str) -> dict[str, Any]:
+        return {"operator": "AND", "conditions": [{"field": "segments", "op": "contains", "value": segment_id}]}
+
+    def race(*arguments: Any) -> Any:
+        made = real(*arguments)
+        if not raced["done"]:
+            raced["done"] = True
+            define.change(tenant, two, None, naming(one), NOW)
+        return made
+
+    monkeypatch.setattr(segments, "changed", race)
+    with pytest.raises(ValidationFailed):
+        define.change(tenant, one, None, naming(two), NOW)
+
+
+def test_a_late_judge_does_not_let_in_again_who_has_left(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever read the clock before another one judged judges by the later moment."""
+    rules = {"operator": "AND", "conditions": [FIRST["conditions"][0] | {"window": "30m"}]}
+    segment, _ = define.create(tenant, "S", "dynamic", rules, [], NOW, Receipt(tenant, NOW))
+    happen(tenant, "a")
+    (person,) = contacts.listing(tenant, contacts.Filter(), 2, None)[0]
+    for moment, expected in ((NOW + 1, True), (NOW + 30 * 60_000, False), (NOW + 2, False)):
+        monkeypatch.setattr(projects, "now", lambda _tenant, moment=moment: moment)
+        after = settle.run(tenant, person.id, {segment.id: "event"}, segments.catalog(tenant))
+        assert after is not None
+        assert after.of(segment.id).is_member is expected
+
+
+def test_a_timer_that_was_set_anew_while_it_fired_stays(tenant: Tenant) -> None:
+    owner = tenant.contact("cntct_1").pk
+    fired = timers.Timer("segments", "segments", NOW)
+    table.transact(timers.set_ops(tenant, owner, "segments", "segments", NOW + 1))
+    timers.drop(tenant, owner, fired)
+    assert timers.find(tenant, owner, "segments") is not None
+
+
+def test_scores_by_older_settings_do_not_replace_newer_ones(tenant: Tenant) -> None:
+    happen(tenant, "a")
+    (person,) = contacts.listing(tenant, contacts.Filter(), 2, None)[0]
+    contact = contacts.get(tenant, person.id)
+    table.transact(contacts.rescore(tenant, contact, {"lead": {"1": 7}}, 3, NOW))
+    rescore.run(tenant, {"scoring_version": 1}, lambda: True)
+    assert contacts.get(tenant, person.id).scored_by == 3
+
+
+def test_a_contact_of_many_segments_that_are_no_more_is_judged_on(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left in silence counts towards what a transaction holds."""
+    monkeypatch.setattr(settle, "_MOVES_AT_ONCE", 2)
+    monkeypatch.setattr(table, "MAX_TRANSACTION", 9)
+    happen(tenant, "a")
+    (person,) = contacts.listing(tenant, contacts.Filter(), 2, None)[0]
+    for _ in range(8):
+        made, _ = define.create(tenant, "S", "static", None, [person.id], NOW, Receipt(tenant, NOW))
+        define.remove(tenant, made.id, NOW)
+    pipeline.drain()
+    left = [row for row in pipeline.rows(tenant, "MEMBERSHIPS") if "standings" in row]
+    assert left == []
+    assert [row for row in pipeline.rows(tenant, "SEG#") if "#C#" in row["PK"]] == []
+
+
+def test_where_that_rarely_matches_reads_whole_pages(tenant: Tenant) -> None:
+    happen(tenant, *["a"] * 30)
+    (person,) = contacts.listing(tenant, contacts.Filter(), 2, None)[0]
+    where = [{"field": "properties.plan", "op": "eq", "value": "pro"}]
+    rules = {"operator": "AND", "conditions": [FIRST["conditions"][0] | {"where": where}]}
+    segment, _ = define.create(tenant, "S", "dynamic", rules, [], NOW, Receipt(tenant, NOW))
+    catalog = segments.catalog(tenant)
+    with pipeline.counted() as calls:
+        settle.run(tenant, person.id, {segment.id: "event"}, catalog)
+    assert calls.count("Query") == 1

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from chalicelib.core import strict_json
+from chalicelib.core.bounds import MAX_NAME_BYTES
 from chalicelib.core.errors import Detail, ValidationFailed, detail
 from chalicelib.core.ids import is_id
 from chalicelib.core.rules.checks import Fault, text_faults, value_faults, window_fault
@@ -128,6 +129,8 @@ class _Reader:
             self._missing_or(raw, path, "field", "field", "There is no such field.")
         elif field.kind == "campaign" and not is_id("cmpgn", field.name):
             self.fault(f"{path}.field", "campaign_id", "The field is `campaigns.` and the id of a campaign.")
+        elif field.kind == "event" and len(field.name.encode()) > MAX_NAME_BYTES:
+            self.fault(f"{path}.field", "too_long", f"An event's name has at most {MAX_NAME_BYTES} bytes of UTF-8.")
         else:
             self._report(f"{path}.field", text_faults(raw["field"]))
         return field

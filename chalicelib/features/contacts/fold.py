@@ -110,6 +110,7 @@ def score(contact: Contact, name: str, kind: str, moment: int, settings: Mapping
     `settings` are those of each score by its name, `version` says which change of them they are.
     """
     if contact.scored_by not in (None, version):
+        contact.scored_by = 0  # by no settings: one event is missing
         return False
     contact.scored_by = version
     for each, how in settings.items():

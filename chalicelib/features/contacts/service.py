@@ -126,8 +126,10 @@ def get(tenant: Tenant, contact_id: str) -> Contact:
     return contact
 
 
-def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tuple[list[Person], str | None]:
-    """A page of contacts, newest first, and the cursor of the next one.
+def listing(
+    tenant: Tenant, only: Filter, limit: int, after: str | None, endpoint: str = "contacts"
+) -> tuple[list[Person], str | None]:
+    """A page of contacts, newest first, and the cursor of the next one, bound to `endpoint`.
 
     Raises BadRequest on a cursor of another list.
     """
@@ -139,7 +141,7 @@ def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tupl
         "external_id": only.external_id,
         "segment_id": only.segment_id,
     }
-    position = LAST if after is None else cursor.decode(after, tenant, "contacts", filters)
+    position = LAST if after is None else cursor.decode(after, tenant, endpoint, filters)
     span = _span(only, position)
     if only.email is not None or only.external_id is not None:
         found: list[Person] = [contact for contact in _exact(tenant, only) if _matches(contact, only, span)]
@@ -149,7 +151,7 @@ def listing(tenant: Tenant, only: Filter, limit: int, after: str | None) -> tupl
     page: Listed[Person] = fill(sources, limit, lambda entries: _with_tag(store.hydrate(tenant, entries), only.tag))
     if 2 * len(page.rows) * MAX_CONTACT_BYTES > _MEASURED_FROM:
         page = within_answer(page, _answer_bytes, lambda person: moment_sk(person.created_at, person.id))
-    following = cursor.encode(tenant, "contacts", filters, page.position) if page.position else None
+    following = cursor.encode(tenant, endpoint, filters, page.position) if page.position else None
     return page.rows, following
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
-from chalicelib.core import clock, events, ids
+from chalicelib.core import clock, events, ids, strict_json
 from chalicelib.core.durations import parse_duration
 from chalicelib.core.errors import Conflict, Detail, NotFound, Unavailable, ValidationFailed, detail
 from chalicelib.features.projects import store
@@ -134,7 +134,8 @@ def update(tenant: Tenant, patch: "SettingsPatch") -> Project:
         before = get(tenant)
         after = replace(before, **_changes(patch), version=before.version + 1)
         ops = [store.replace(after, before.version)]
-        if after.scoring != before.scoring:
+        # As JSON: True and 1 are equal in Python and different rules.
+        if strict_json.dumps(after.scoring) != strict_json.dumps(before.scoring):
             after = replace(after, scoring_version=before.scoring_version + 1)
             told = {"scoring_version": after.scoring_version}
             ops = [store.replace(after, before.version), outbox.emit(tenant, events.SCORING_CHANGED, told, now(tenant))]

@@ -46,12 +46,13 @@ OUTSIDE = Standing(False, None)
 class Memberships:
     """Where one contact stands in each segment; those that it is not in and that time can't let it enter are left out.
 
-    `definitions` is the newest version of the project's definitions by which any of it was judged, `version` counts
-    writes.
+    `definitions` is the newest version of the project's definitions by which any of it was judged, `judged_at` the
+    latest moment (ms); `version` counts writes.
     """
 
     standings: Mapping[str, Standing] = field(default_factory=dict)
     definitions: int = 0
+    judged_at: int = 0
     version: int = 0
 
     def of(self, segment_id: str) -> Standing:
@@ -73,13 +74,8 @@ class Memberships:
             if standing.flips_at is not None and standing.flips_at <= now
         ]
 
-    def judged(self, verdicts: Mapping[str, Standing], definitions: int) -> "Memberships":
-        """The memberships after new verdicts."""
+    def judged(self, verdicts: Mapping[str, Standing], definitions: int, moment: int) -> "Memberships":
+        """The memberships after new verdicts of that moment."""
         standings = {**self.standings, **verdicts}
         kept = {segment_id: standing for segment_id, standing in standings.items() if standing != OUTSIDE}
-        return Memberships(kept, max(definitions, self.definitions), self.version)
-
-    def without(self, segment_ids: frozenset[str]) -> "Memberships":
-        """The memberships but for segments that are no more."""
-        kept = {segment_id: one for segment_id, one in self.standings.items() if segment_id not in segment_ids}
-        return Memberships(kept, self.definitions, self.version)
+        return Memberships(kept, max(definitions, self.definitions), max(moment, self.judged_at), self.version)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core import ids
+from chalicelib.core import ids, strict_json
 from chalicelib.core.errors import Conflict, NotFound, ValidationFailed, detail
 from chalicelib.core.events import SEGMENT_DEFINED, SEGMENT_REMOVED
 from chalicelib.core.rules.compiled import compile_rules
@@ -16,8 +16,8 @@ from chalicelib.features.segments import store
 from chalicelib.features.segments.catalog import Catalog
 from chalicelib.features.segments.model import MAX_SEGMENTS, Memberships, Segment, Standing, Type
 from chalicelib.platform import counters, cursor, outbox, table
-from chalicelib.platform.keys import Tenant
-from chalicelib.platform.table import ConditionFailed, Op
+from chalicelib.platform.keys import Key, Tenant
+from chalicelib.platform.table import ConditionFailed, Item, Op
 
 __all__ = [
     "Catalog",
@@ -25,11 +25,13 @@ __all__ = [
     "Segment",
     "Standing",
     "catalog",
+    "catalog_of",
     "changed",
     "checked_rules",
     "count_moves",
     "counts",
     "created",
+    "definitions_key",
     "enter",
     "forget",
     "get",
@@ -88,6 +90,16 @@ def catalog(tenant: Tenant) -> Catalog:
     return _catalogs.at(tenant, store.version(tenant))
 
 
+def catalog_of(tenant: Tenant, item: Item | None) -> Catalog:
+    """The same, given the row of the definitions' version (`definitions_key`) as it was just read."""
+    return _catalogs.at(tenant, 0 if item is None else int(item["version"]))
+
+
+def definitions_key(tenant: Tenant) -> Key:
+    """The row of the definitions' version."""
+    return tenant.definitions()
+
+
 def get(tenant: Tenant, segment_id: str) -> Segment:
     """The segment. Raises NotFound."""
     segment = store.load(tenant, segment_id)
@@ -142,8 +154,13 @@ class Defined:
     ops: list[Op]
 
 
-def created(tenant: Tenant, name: str, kind: Type, rules: Mapping[str, Any] | None, now: int) -> Defined:
-    """A new segment. Raises ValidationFailed with every fault of its rules, and Conflict over MAX_SEGMENTS."""
+def created(
+    tenant: Tenant, name: str, kind: Type, rules: Mapping[str, Any] | None, now: int, contact_ids: Sequence[str] = ()
+) -> Defined:
+    """A new segment, with its first members where it is static.
+
+    Raises ValidationFailed with every fault of its rules, and Conflict over MAX_SEGMENTS.
+    """
     known = catalog(tenant)
     if len(known.segments) >= MAX_SEGMENTS:
         raise Conflict(f"A project has at most {MAX_SEGMENTS:,} segments.")
@@ -152,11 +169,12 @@ def created(tenant: Tenant, name: str, kind: Type, rules: Mapping[str, Any] | No
         name=name,
         type=kind,
         rules=None if rules is None else checked_rules(known, rules),
-        status="ready" if rules is None else "building",
+        status="building",
         created_at=now,
         updated_at=now,
     )
-    return Defined(segment, [*store.put(tenant, segment, None), _told(tenant, SEGMENT_DEFINED, segment, now)])
+    told = _told(tenant, SEGMENT_DEFINED, segment, now, contact_ids)
+    return Defined(segment, [*store.put(tenant, segment, None, known.version), told])
 
 
 def changed(tenant: Tenant, before: Segment, name: str | None, rules: Mapping[str, Any] | None, now: int) -> Defined:
@@ -168,20 +186,22 @@ def changed(tenant: Tenant, before: Segment, name: str | None, rules: Mapping[st
     if rules is not None and before.type == "static":
         message = "A static segment has no rules."
         raise ValidationFailed(message, details=[detail("rules", "static", message)])
-    if rules is not None and rules != before.rules:
-        wanted = checked_rules(catalog(tenant), rules, before.id)
+    known = catalog(tenant)
+    # As JSON: True and 1 are equal in Python and different rules.
+    if rules is not None and strict_json.dumps(rules) != strict_json.dumps(before.rules):
+        wanted = checked_rules(known, rules, before.id)
         after = replace(after, rules=wanted, rules_version=before.rules_version + 1, status="building")
     told = [_told(tenant, SEGMENT_DEFINED, after, now)] if after.status == "building" else []
-    return Defined(after, [*store.put(tenant, after, before.version), *told])
+    return Defined(after, [*store.put(tenant, after, before.version, known.version), *told])
 
 
 def removal(tenant: Tenant, segment: Segment, now: int) -> list[Op]:
     """The operations that remove the segment. Raises Conflict where another one's rules name it."""
-    naming = catalog(tenant).naming(segment.id)
-    if naming:
+    known = catalog(tenant)
+    if naming := known.naming(segment.id):
         message = "Other segments' rules name this one."
         raise Conflict(message, details=[detail("id", "in_use", f"Named by {one}.") for one in naming[:20]])
-    return [*store.remove(tenant, segment), _told(tenant, SEGMENT_REMOVED, segment, now)]
+    return [*store.remove(tenant, segment, known.version), _told(tenant, SEGMENT_REMOVED, segment, now)]
 
 
 def settled(tenant: Tenant, segment: Segment) -> None:
@@ -190,5 +210,6 @@ def settled(tenant: Tenant, segment: Segment) -> None:
         table.write(store.settle(tenant, segment))
 
 
-def _told(tenant: Tenant, name: str, segment: Segment, now: int) -> Op:
-    return outbox.emit(tenant, name, {"segment_id": segment.id, "rules_version": segment.rules_version}, now)
+def _told(tenant: Tenant, name: str, segment: Segment, now: int, contact_ids: Sequence[str] = ()) -> Op:
+    data = {"segment_id": segment.id, "rules_version": segment.rules_version, "contact_ids": list(contact_ids)}
+    return outbox.emit(tenant, name, data, now)

@@ -4,7 +4,7 @@
 |---|---|
 | segment | the fields of `model.Segment`; `rules` as JSON text |
 | `DEFINITIONS` | `version`, raised by every change of a definition |
-| `MEMBERSHIPS` of a contact | `standings` as JSON text: `{id: [is member, flips at]}`; `definitions`, `version` |
+| `MEMBERSHIPS` of a contact | `standings` as JSON: `{id: [is member, flips at]}`; `definitions judged_at version` |
 | `SEG#<segment id>` of a contact | `entered_at`; the row that lists the member |
 """
 
@@ -52,10 +52,13 @@ def newest(tenant: Tenant, limit: int, after: str | None) -> list[Segment]:
     return [_segment(item) for item in page.items]
 
 
-def put(tenant: Tenant, segment: Segment, before: int | None) -> list[Op]:
-    """Write the segment over its version `before`, None where it is new, and raise that of all definitions."""
+def put(tenant: Tenant, segment: Segment, before: int | None, definitions: int) -> list[Op]:
+    """Write the segment over its version `before`, None where it is new, and raise that of all definitions.
+
+    Refused where these were changed since the version `definitions`, by which the segment was checked.
+    """
     unchanged = attr("PK").not_exists() if before is None else attr("version").eq(before)
-    return [Put(tenant.segment(segment.id), _attributes(segment), unchanged), _raise_version(tenant)]
+    return [Put(tenant.segment(segment.id), _attributes(segment), unchanged), _raise_version(tenant, definitions)]
 
 
 def settle(tenant: Tenant, segment: Segment) -> Op:
@@ -67,8 +70,10 @@ def settle(tenant: Tenant, segment: Segment) -> Op:
     )
 
 
-def remove(tenant: Tenant, segment: Segment) -> list[Op]:
-    return [Delete(tenant.segment(segment.id), attr("version").eq(segment.version)), _raise_version(tenant)]
+def remove(tenant: Tenant, segment: Segment, definitions: int) -> list[Op]:
+    """Remove the segment; refused as in `put`."""
+    gone = Delete(tenant.segment(segment.id), attr("version").eq(segment.version))
+    return [gone, _raise_version(tenant, definitions)]
 
 
 def memberships_key(tenant: Tenant, contact_id: str) -> Key:
@@ -81,7 +86,7 @@ def memberships(item: Item | None) -> Memberships:
         return Memberships()
     raw = strict_json.stored(item["standings"]) if "standings" in item else {}
     standings = {segment_id: Standing(is_member, flips_at) for segment_id, (is_member, flips_at) in raw.items()}
-    return Memberships(standings, item["definitions"], item["version"])
+    return Memberships(standings, item["definitions"], item["judged_at"], item["version"])
 
 
 def save(tenant: Tenant, contact_id: str, after: Memberships) -> Op:
@@ -90,6 +95,7 @@ def save(tenant: Tenant, contact_id: str, after: Memberships) -> Op:
     attrs = {
         "standings": strict_json.dumps(raw) if raw else None,
         "definitions": after.definitions,
+        "judged_at": after.judged_at,
         "version": after.version + 1,
     }
     unchanged = attr("PK").not_exists() if after.version == 0 else attr("version").eq(after.version)
@@ -127,8 +133,9 @@ def unlist(keys: Iterable[Key]) -> None:
         table.transact(gone[start : start + table.MAX_TRANSACTION])
 
 
-def _raise_version(tenant: Tenant) -> Op:
-    return Update(tenant.definitions(), add={"version": 1})
+def _raise_version(tenant: Tenant, before: int) -> Op:
+    unchanged = attr("version").eq(before) if before else attr("PK").not_exists()
+    return Update(tenant.definitions(), add={"version": 1}, condition=unchanged)
 
 
 def _attributes(segment: Segment) -> dict[str, Any]:

@@ -23,6 +23,7 @@ __all__ = [
     "Due",
     "Timer",
     "clear_ops",
+    "drop",
     "drop_pointer",
     "find",
     "next_due",
@@ -64,6 +65,11 @@ def set_ops(
 def clear_ops(tenant: Tenant, owner_pk: str, name: str, *, before: int | None = None) -> list[Op]:
     """The operations that remove a timer, whether it is set or not; `before` as in `set_ops`."""
     return store.clear_ops(tenant, owner_pk, name, before)
+
+
+def drop(tenant: Tenant, owner_pk: str, timer: Timer) -> None:
+    """Remove a timer that nothing needs any more, unless it was set anew meanwhile."""
+    store.drop(tenant, owner_pk, timer)
 
 
 def set_by(record: Mapping[str, Any]) -> Due | None:

@@ -59,6 +59,11 @@ def clear_ops(tenant: Tenant, owner_pk: str, name: str, before: int | None) -> l
     return [Delete(key), *_pointer_gone(tenant, key, before)]
 
 
+def drop(tenant: Tenant, owner_pk: str, timer: Timer) -> None:
+    with suppress(ConditionFailed):
+        table.write(Delete(_key(tenant, owner_pk, timer.name), attr("moment").eq(timer.moment)))
+
+
 def find(tenant: Tenant, owner_pk: str, name: str) -> Timer | None:
     """The timer, read consistently."""
     item = table.get(_key(tenant, owner_pk, name))

@@ -15,7 +15,7 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import Reason, Segment
-from chalicelib.flows.segments import settle
+from chalicelib.flows.segments import change_members, settle
 from chalicelib.flows.segments.settle import Move
 from chalicelib.platform import jobs
 from chalicelib.platform.keys import Tenant
@@ -34,7 +34,7 @@ _BECAUSE: Reason = "rules"
 def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """Begin the building of segments that are told to be defined, on the bus; may be repeated."""
     for event in told:
-        jobs.send(tenant, KIND, first_page(str(event.data["segment_id"]), int(event.data["rules_version"])))
+        jobs.send(tenant, KIND, event.data)
 
 
 def first_page(segment_id: str, rules_version: int) -> dict[str, Any]:
@@ -47,19 +47,23 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
 
     `data` is that of the first page, with `started` (ms on the project's clock), `position` in the list, and `again` in
     the second walk. Rules that have changed again end it: the change has a job of its own.
+    Where the segment was built within the answer, the second walk alone is done: the index may have been behind.
     """
-    segment = _unbuilt(tenant, data)
+    segment = _by_the_same_rules(tenant, data)
     if segment is None:
         return None
-    progress = {"started": projects.now(tenant)} | dict(data)
+    if segment.type == "static":
+        _fill(tenant, segment, data.get("contact_ids", []))
+        return None
+    progress = {"started": projects.now(tenant), "again": segment.status == "ready"} | dict(data)
     while True:
-        since = progress["started"] - _AGAIN if progress.get("again") else None
+        since = progress["started"] - _AGAIN if progress["again"] else None
         some, position = contacts.ids_page(tenant, _AT_ONCE, since=since, position=progress.get("position"))
         _judge(tenant, segment.id, some)
-        if position is None and progress.get("again"):
+        if position is None and progress["again"]:
             segments.settled(tenant, segment)
             return None
-        progress |= {"position": position, "again": progress.get("again", False) or position is None}
+        progress |= {"position": position, "again": progress["again"] or position is None}
         if not has_time():
             return progress
 
@@ -70,14 +74,20 @@ def at_once(tenant: Tenant, segment: Segment, seconds: float) -> None:
     run(tenant, first_page(segment.id, segment.rules_version), lambda: clock.monotonic() < deadline)
 
 
-def _unbuilt(tenant: Tenant, data: Mapping[str, Any]) -> Segment | None:
-    """The segment, where it still is to be built by the rules that the job is for."""
+def _fill(tenant: Tenant, segment: Segment, contact_ids: Sequence[str]) -> None:
+    """Put the first members into a static segment, where nobody has come so far as to do it."""
+    if segment.status == "building":
+        change_members.put(tenant, segment.id, contact_ids, is_member=True)
+        segments.settled(tenant, segment)
+
+
+def _by_the_same_rules(tenant: Tenant, data: Mapping[str, Any]) -> Segment | None:
+    """The segment, where it still has the rules that the job is for."""
     try:
         segment = segments.get(tenant, data["segment_id"])
     except NotFound:
         return None
-    is_same = segment.rules_version == data["rules_version"]
-    return segment if is_same and segment.status == "building" else None
+    return segment if segment.rules_version == data["rules_version"] else None
 
 
 def _judge(tenant: Tenant, segment_id: str, contact_ids: Sequence[str]) -> None:
@@ -85,9 +95,9 @@ def _judge(tenant: Tenant, segment_id: str, contact_ids: Sequence[str]) -> None:
 
     The bus will be told of the same moves, and passes over what was counted.
     """
-    catalog, now = segments.catalog(tenant), projects.now(tenant)
+    catalog = segments.catalog(tenant)
     wanted = dict.fromkeys(catalog.with_dependents([segment_id]), _BECAUSE)
     moves: list[Move] = []
     for contact_id in contact_ids:
-        settle.run(tenant, contact_id, wanted, catalog, now, is_stamped=True, moves=moves)
+        settle.run(tenant, contact_id, wanted, catalog, is_stamped=True, moves=moves)
     segments.count_moves(tenant, [(one.segment_id, one.event_id, one.is_member) for one in moves if one.reason])

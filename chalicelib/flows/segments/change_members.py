@@ -14,7 +14,7 @@ from chalicelib.platform.keys import Tenant
 _BECAUSE: Reason = "rules"
 
 
-def run(tenant: Tenant, segment_id: str, contact_ids: Sequence[str], *, is_member: bool, now: int) -> int:
+def run(tenant: Tenant, segment_id: str, contact_ids: Sequence[str], *, is_member: bool) -> int:
     """How many contacts there are among these whose membership is now as asked for.
 
     Raises NotFound for an unknown segment; ValidationFailed where it is dynamic, or a contact does not exist.
@@ -23,13 +23,17 @@ def run(tenant: Tenant, segment_id: str, contact_ids: Sequence[str], *, is_membe
         message = "Members of a dynamic segment follow from its rules."
         raise ValidationFailed(message, details=[detail("contact_ids", "dynamic", message)])
     check(tenant, contact_ids)
+    return put(tenant, segment_id, contact_ids, is_member=is_member)
+
+
+def put(tenant: Tenant, segment_id: str, contact_ids: Sequence[str], *, is_member: bool) -> int:
+    """The same without a look at whether that can be; contacts that are gone are passed over."""
     catalog = segments.catalog(tenant)
     wanted = dict.fromkeys((segment_id, *catalog.with_dependents([segment_id])), _BECAUSE)
     by_hand = {segment_id: is_member}
     moves: list[Move] = []
     settled = [
-        settle.run(tenant, one, wanted, catalog, now, by_hand=by_hand, moves=moves)
-        for one in dict.fromkeys(contact_ids)
+        settle.run(tenant, one, wanted, catalog, by_hand=by_hand, moves=moves) for one in dict.fromkeys(contact_ids)
     ]
     segments.count_moves(tenant, [(one.segment_id, one.event_id, one.is_member) for one in moves if one.reason])
     return sum(1 for after in settled if after is not None)

@@ -6,7 +6,6 @@ The memberships of contacts that were not members forget the segment when they a
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
 from chalicelib.flows.segments import settle
 from chalicelib.platform import jobs
@@ -31,9 +30,9 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
         rows = segments.members(tenant, data["segment_id"], _AT_ONCE)
         if not rows:
             return None
-        catalog, now = segments.catalog(tenant), projects.now(tenant)
+        catalog = segments.catalog(tenant)
         for row in rows:
-            settle.run(tenant, contact_of(row.pk) or "", {}, catalog, now)
+            settle.run(tenant, contact_of(row.pk) or "", {}, catalog)
         # What no contact's memberships told of, and what the index still shows.
         segments.unlist(rows)
     return data

@@ -4,8 +4,9 @@ Order: the definition is written first, with the event that starts the job; the 
 the wait. A death in between leaves the rest to the job.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from chalicelib.core.errors import Unavailable
 from chalicelib.features.contacts import service as contacts
@@ -22,6 +23,7 @@ _SMALL = 1_000
 """Contacts up to which a segment is built before the answer."""
 
 _PATIENCE_S = 5.0
+T = TypeVar("T")
 _ATTEMPTS = 10
 
 
@@ -42,10 +44,13 @@ def create(
     from chalicelib.features.segments.schemas import shown
 
     change_members.check(tenant, contact_ids)
-    defined = segments.created(tenant, name, kind, rules, now)
-    receipt.commit(defined.ops, 201, shown(defined.segment, 0).model_dump(mode="json"), is_final=False)
+    defined = _committed(
+        lambda: segments.created(tenant, name, kind, rules, now, contact_ids),
+        lambda made: receipt.commit(made.ops, 201, shown(made.segment, 0).model_dump(mode="json"), is_final=False),
+    )
     if kind == "static":
-        change_members.run(tenant, defined.segment.id, contact_ids, is_member=True, now=now)
+        change_members.put(tenant, defined.segment.id, contact_ids, is_member=True)
+        segments.settled(tenant, defined.segment)
     made = _built(tenant, defined.segment)
     receipt.amend(201, shown(*made).model_dump(mode="json"))
     return made
@@ -55,30 +60,38 @@ def change(
     tenant: Tenant, segment_id: str, name: str | None, rules: Mapping[str, Any] | None, now: int
 ) -> tuple[Segment, int]:
     """The segment after the change, and its count. Raises NotFound, and ValidationFailed with every fault."""
-    for _ in range(_ATTEMPTS):
-        defined = segments.changed(tenant, segments.get(tenant, segment_id), name, rules, now)
-        try:
-            table.transact(defined.ops)
-        except ConditionFailed:
-            continue
-        return _built(tenant, defined.segment)
-    raise Unavailable
+    before = segments.get(tenant, segment_id)
+    if name is None and rules is None:
+        return before, segments.counts(tenant, [before])[before.id]
+    defined = _committed(
+        lambda: segments.changed(tenant, segments.get(tenant, segment_id), name, rules, now),
+        lambda made: table.transact(made.ops),
+    )
+    return _built(tenant, defined.segment)
 
 
 def remove(tenant: Tenant, segment_id: str, now: int) -> None:
     """Delete the segment. Raises NotFound, and Conflict where another one's rules name it."""
+    _committed(lambda: segments.removal(tenant, segments.get(tenant, segment_id), now), table.transact)
+
+
+def _committed(make: Callable[[], T], commit: Callable[[T], None]) -> T:
+    """What is made of the definitions as they are, written; made again where others changed them meanwhile."""
     for _ in range(_ATTEMPTS):
+        made = make()
         try:
-            table.transact(segments.removal(tenant, segments.get(tenant, segment_id), now))
+            commit(made)
         except ConditionFailed:
             continue
-        return
+        return made
     raise Unavailable
 
 
 def _built(tenant: Tenant, segment: Segment) -> tuple[Segment, int]:
     """The segment as it is after a try to build it here."""
-    if segment.status == "building" and contacts.count(tenant) <= _SMALL:
-        build.at_once(tenant, segment, _PATIENCE_S)
+    if segment.type == "dynamic" and segment.status == "building" and contacts.count(tenant) <= _SMALL:
+        # Whatever keeps it from being built here, the job builds it.
+        with suppress(Unavailable):
+            build.at_once(tenant, segment, _PATIENCE_S)
     built = segments.get(tenant, segment.id)
     return built, segments.counts(tenant, [built])[built.id]

@@ -84,7 +84,10 @@ def _reads_scores(rules: Iterable[Rules]) -> bool:
 
 def _history(tenant: Tenant, contact: Contact, name: str, need: Need, now: int) -> History:
     read: list[Event] = []
-    pages = activity.history(tenant, contact.lineage, name, page_size=min(max(1, need.at_least), _PAGE_MAX))
+    # Where each event counts, so many decide; where some do, nobody knows how many to read for them.
+    counts_each = not need.whole and not any(demand.tests or demand.lifetimes for demand in need.demands)
+    size = min(max(1, need.at_least), _PAGE_MAX) if counts_each else _PAGE_MAX
+    pages = activity.history(tenant, contact.lineage, name, page_size=size)
     while not need.is_satisfied(read, now) and (page := next(pages, None)) is not None:
         read += [Event(event.id, event.timestamp, event.properties) for event in page]
     return History(read)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.core import events
-from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import Reason
 from chalicelib.features.segments.service import Catalog
@@ -38,9 +37,8 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     affected = {contact: wanted for contact, wanted in by_contact.items() if wanted or contact in ended}
     if not affected or not catalog.segments:
         return
-    now = projects.now(tenant)
     for contact_id, wanted in affected.items():
-        settle.run(tenant, contact_id, wanted, catalog, now)
+        settle.run(tenant, contact_id, wanted, catalog)
 
 
 def _concerned(catalog: Catalog, event: DomainEvent) -> dict[str, Reason]:

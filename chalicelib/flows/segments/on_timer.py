@@ -4,7 +4,6 @@ What: those that time alone lets it enter or leave now. The contact's one timer 
 the transaction that notes the change. May be repeated, and may be late: it judges by `now`.
 """
 
-from chalicelib.features.contacts import service as contacts
 from chalicelib.features.segments import service as segments
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Timer
@@ -18,7 +17,7 @@ def run(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
     contact_id = contact_of(owner_pk) or ""
     key = segments.memberships_key(tenant, contact_id)
     before = segments.memberships(table.batch_get([key]).get(key))
-    after = settle.run(tenant, contact_id, dict.fromkeys(before.due(now), "window"), segments.catalog(tenant), now)
+    after = settle.run(tenant, contact_id, dict.fromkeys(before.due(now), "window"), segments.catalog(tenant))
     if after is None or after.next_flip() is None:
-        # What the timer was set for is gone, and nothing that is left needs one.
-        table.transact(timers.clear_ops(tenant, contacts.key(tenant, contact_id).pk, timer.name, before=timer.moment))
+        # What the timer was set for may be gone without it, and nothing that is left needs one.
+        timers.drop(tenant, owner_pk, timer)

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from chalicelib.core import clock, events
 from chalicelib.features.contacts import service as contacts
-from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Timer
@@ -53,7 +52,7 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
     contact = contacts.read(table.batch_get([key]).get(key))
     if contact is not None and contact.status == "active":
         return None
-    settle.run(tenant, contact_id, {}, segments.catalog(tenant), projects.now(tenant))
+    settle.run(tenant, contact_id, {}, segments.catalog(tenant))
     more = True
     while more:
         rows, identities, more = contacts.remains(tenant, contact_id)

@@ -30,13 +30,15 @@ def run(tenant: Tenant, contact_id: str, now: int) -> Profile:
     """The profile at `now` (ms). Raises NotFound."""
     contact = contacts.get(tenant, contact_id)
     memberships, project = segments.memberships_key(tenant, contact_id), projects.key(tenant)
-    rows = table.batch_get([memberships, project])
+    definitions = segments.definitions_key(tenant)
+    rows = table.batch_get([memberships, project, definitions])
+    known = segments.catalog_of(tenant, rows.get(definitions)).segments
     standing = segments.memberships(rows.get(memberships))
     facts = gather.facts(contact)
     scores = gather.scores(contact, projects.scoring(rows.get(project)))
     return Profile(
         contact,
         activity.recent(tenant, contact.lineage, _RECENT),
-        standing.members_of(),
+        [segment_id for segment_id in standing.members_of() if segment_id in known],
         {name: shown(score.value(facts, now)) for name, score in scores.items()},
     )

@@ -17,6 +17,7 @@ from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.projects.service import Scoring
 from chalicelib.platform import jobs, table
+from chalicelib.platform.jobs import Later
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import ConditionFailed
@@ -26,6 +27,8 @@ KIND: Final = "rescore"
 
 _AT_ONCE = 25
 _ATTEMPTS = 10
+_WORKERS_END_S = 60
+"""Seconds after which no invocation runs that has read the settings before."""
 
 
 def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -41,10 +44,11 @@ def one_by_one(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
         _rescore(tenant, contact_id, now)
 
 
-def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | None:
+def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | Later | None:
     """Go through contacts as long as there is time; returns where to go on, None when all are done.
 
-    `data` is `{scoring_version, position?}`. Settings that have changed again end it: that change has its own job.
+    `data` is `{scoring_version, position?, again?}`. Settings that have changed again end it: that change has a job of
+    its own. A second walk finds contacts that a worker made meanwhile, still by the settings before.
     """
     now, progress = _scoring(tenant), dict(data)
     if now.version != data["scoring_version"]:
@@ -53,8 +57,11 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
         some, position = contacts.ids_page(tenant, _AT_ONCE, position=progress.get("position"))
         for contact_id in some:
             _rescore(tenant, contact_id, now)
-        if position is None:
+        if position is None and progress.get("again"):
             return None
+        if position is None:
+            following = {"scoring_version": now.version, "again": True}
+            return following if tenant.is_test else Later(following, _WORKERS_END_S)
         progress["position"] = position
         if not has_time():
             return progress
@@ -69,7 +76,9 @@ def _rescore(tenant: Tenant, contact_id: str, by: Scoring) -> None:
     key = contacts.key(tenant, contact_id)
     for _ in range(_ATTEMPTS):
         contact = contacts.read(table.batch_get([key]).get(key))
-        if contact is None or contact.status != "active" or contact.scored_by == by.version:
+        if contact is None or contact.status != "active" or contact.scored_by is None:
+            return
+        if contact.scored_by >= by.version:
             return
         states = _states(tenant, contact, by.settings)
         try:
@@ -84,6 +93,8 @@ def _states(tenant: Tenant, contact: Contact, settings: Mapping[str, Any]) -> di
     states: dict[str, State] = {name: {} for name in settings}
     for page in activity.everything(tenant, contact.lineage):
         for event in page:
+            if event.type == "system":
+                continue  # what the server notes gives no points when it happens either
             for name, how in settings.items():
                 points = scoring.points_of(event.name, event.type, how)
                 states[name] = scoring.add(states[name], points, event.timestamp, parse_duration(how["half_life"]))

@@ -14,6 +14,7 @@ from chalicelib.core.errors import Unavailable
 from chalicelib.core.rules.evaluate import evaluate
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
+from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import OUTSIDE, Reason
 from chalicelib.features.segments.service import Catalog, Memberships, Standing
@@ -46,24 +47,26 @@ def run(
     contact_id: str,
     wanted: Mapping[str, Reason],
     catalog: Catalog,
-    now: int,
     *,
     by_hand: Mapping[str, bool] | None = None,
     is_stamped: bool = False,
     moves: list[Move] | None = None,
 ) -> Memberships | None:
-    """Judge the contact's standing in the wanted segments at `now` (ms); returns its memberships, None if it is gone.
+    """Judge the contact's standing in the wanted segments now; returns its memberships, None if it is gone.
 
     `wanted` gives the reason that is told for each. `by_hand` says of static segments whether it is to be a member.
     With `is_stamped` the version of the definitions is noted even where nothing else changes, so that nobody judges by
     older ones afterwards. What it entered and left is added to `moves`. Raises Unavailable where others keep changing
     the same contact.
     """
-    for attempt in range(_ATTEMPTS):
+    conflicts = 0
+    while conflicts < _ATTEMPTS:
         keys = contacts.key(tenant, contact_id), segments.memberships_key(tenant, contact_id)
         rows = table.batch_get(keys)
         contact = contacts.read(rows.get(keys[0]))
         before = segments.memberships(rows.get(keys[1]))
+        # Asked for after the reads, and never behind who judged before: who leaves is not let in again by a late judge.
+        now = max(projects.now(tenant), before.judged_at)
         try:
             if contact is None or contact.status != "active":
                 if _drop(tenant, contact_id, before, now):
@@ -72,10 +75,12 @@ def run(
             if before.definitions > catalog.version:
                 catalog = segments.catalog(tenant)
             put = _put_by_hand(catalog, by_hand or {})
-            standing = before.judged(put, before.definitions)
+            standing = before.judged(put, before.definitions, now)
             judged = put | _judged(tenant, contact, standing, catalog, wanted, now)
+            # Segments that are no more are left in silence: nobody wanted them.
+            judged |= dict.fromkeys(before.standings.keys() - catalog.segments.keys(), OUTSIDE)
             some, is_all = _as_many_as_fit(before, judged)
-            after = before.judged(some, catalog.version).without(_gone(before, catalog))
+            after = before.judged(some, catalog.version, now)
             is_newer = is_stamped and before.definitions < catalog.version
             if after.standings != before.standings or is_newer:
                 moved = _moves(before, after, wanted)
@@ -85,7 +90,8 @@ def run(
             if is_all:
                 return after
         except ConditionFailed:
-            clock.sleep(random.uniform(0, _LONGEST_PAUSE * attempt / _ATTEMPTS))  # noqa: S311 - jitter, not a secret
+            conflicts += 1
+            clock.sleep(random.uniform(0, _LONGEST_PAUSE * conflicts / _ATTEMPTS))  # noqa: S311 - jitter, not a secret
     raise Unavailable
 
 
@@ -107,10 +113,6 @@ def _put_by_hand(catalog: Catalog, by_hand: Mapping[str, bool]) -> dict[str, Sta
     }
 
 
-def _gone(before: Memberships, catalog: Catalog) -> frozenset[str]:
-    return frozenset(before.standings.keys() - catalog.segments.keys())
-
-
 def _as_many_as_fit(before: Memberships, judged: Mapping[str, Standing]) -> tuple[dict[str, Standing], bool]:
     """The verdicts that one transaction can hold, and whether these are all."""
     moves = [one for one, standing in judged.items() if standing.is_member != before.of(one).is_member]
@@ -119,7 +121,7 @@ def _as_many_as_fit(before: Memberships, judged: Mapping[str, Standing]) -> tupl
 
 
 def _moves(before: Memberships, after: Memberships, wanted: Mapping[str, Reason]) -> list[Move]:
-    """What the contact enters and leaves. Segments that are no more are left in silence: nobody wanted them."""
+    """What the contact enters and leaves."""
     return [
         Move(ids.new_id("evt"), segment_id, after.of(segment_id).is_member, wanted.get(segment_id))
         for segment_id in sorted(after.standings.keys() | before.standings.keys())
@@ -165,8 +167,9 @@ def _drop(tenant: Tenant, contact_id: str, before: Memberships, now: int) -> boo
         data = {"segment_id": segment_id, "contact_id": contact_id}
         ops += [segments.leave(tenant, contact_id, segment_id), outbox.emit(tenant, events.SEGMENT_DROPPED, data, now)]
     if len(members) > len(some):
-        rest = before.judged(dict.fromkeys(some, OUTSIDE), before.definitions)
-        table.transact([*ops, segments.save(tenant, contact_id, rest)])
+        rest = before.judged(dict.fromkeys(some, OUTSIDE), before.definitions, now)
+        flips = _timer_ops(tenant, contact_id, before.next_flip(), rest.next_flip())
+        table.transact([*ops, segments.save(tenant, contact_id, rest), *flips])
         return False
     if before.version:
         table.transact(

@@ -18,6 +18,12 @@ CONTACT_RESCORED = "contact.rescored"
 SEGMENT_DEFINED = "segment.defined"
 SEGMENT_REMOVED = "segment.removed"
 """Told to the flows, which build a segment and clean up behind it; not webhooks."""
+VISITOR_MOVED = "visitor.moved"
+"""An anonymous id went from one contact to another; not a webhook."""
+
+EMAIL_CONTESTED = "email.contested"
+"""Whoever claimed an address first is to be found anew; not a webhook."""
+
 KEY_CREATED = "key.created"
 KEY_REVOKED = "key.revoked"
 CLOCK_ADVANCE_ASKED = "clock.advance_asked"

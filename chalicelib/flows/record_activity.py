@@ -22,7 +22,7 @@ from chalicelib.features.projects import service as projects
 from chalicelib.features.projects.service import Scoring
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
-from chalicelib.platform.table import ConditionFailed, Op
+from chalicelib.platform.table import ConditionFailed, Op, Put
 
 _ATTEMPTS = 10
 _TOGETHER = 3
@@ -31,14 +31,17 @@ _TOGETHER = 3
 _LONGEST_PAUSE = 0.2
 _CHUNK_OPS = 90
 _CHUNK_BYTES = 1_000_000
-_WIDEST_EVENT = 9
-"""Operations of one event at the most: its row, its message, two notes, four claims or releases; and the contact.
+_WIDEST_EVENT = 12
+"""Operations of one event at the most: its row, its message, two notes, six of its identities, one that tells of an
+address; and the contact.
 
 In a test project each of the three rows has its mark besides, for which the transaction has room above _CHUNK_OPS.
 """
 
+HasTime = Callable[[], bool]
 
-def run(tenant: Tenant, accepted: Sequence[Accepted], has_time: Callable[[], bool] = lambda: True) -> None:
+
+def run(tenant: Tenant, accepted: Sequence[Accepted], has_time: HasTime = lambda: True) -> None:
     """Record the events, each once.
 
     Raises Unavailable where others keep changing the same contacts, or `has_time` says that the invocation ends; what
@@ -46,7 +49,9 @@ def run(tenant: Tenant, accepted: Sequence[Accepted], has_time: Callable[[], boo
     """
     remaining = list(accepted)
     written: set[str] = set()
-    for attempt in range(_ATTEMPTS):
+    attempt = 0
+    while attempt < _ATTEMPTS:
+        before = len(remaining)
         # Contacts of one batch that take identities over from each other can wait for one another in a circle, which
         # writing their events one by one does not.
         if attempt < _TOGETHER:
@@ -57,7 +62,9 @@ def run(tenant: Tenant, accepted: Sequence[Accepted], has_time: Callable[[], boo
             return
         if not has_time():
             break
-        clock.sleep(random.uniform(0, _LONGEST_PAUSE * attempt / _ATTEMPTS))  # noqa: S311 - jitter, not a secret
+        if len(remaining) == before:
+            clock.sleep(random.uniform(0, _LONGEST_PAUSE * attempt / _ATTEMPTS))  # noqa: S311 - jitter, not a secret
+            attempt += 1
     raise Unavailable
 
 
@@ -79,61 +86,116 @@ class _Draft:
     chunks: list[_Chunk] = field(default_factory=lambda: [_Chunk()])
 
 
-def _attempt(
-    tenant: Tenant, accepted: list[Accepted], written: set[str], has_time: Callable[[], bool]
-) -> list[Accepted]:
-    """Write what can be written now; returns the events of contacts that somebody else changed meanwhile, in order."""
+def _attempt(tenant: Tenant, accepted: list[Accepted], written: set[str], has_time: HasTime) -> list[Accepted]:
+    """Write what can be written now; returns what is left, in order.
+
+    That is the events of contacts that somebody else changed meanwhile, and all from the first on that makes several
+    contacts one: such an event is written by itself, as soon as it is the first.
+    """
     names = {event.id: _names(event) for event in accepted}
     pointers = contacts.pointers(tenant, names.values())
     message_keys = {event.id: activity.message_key(tenant, event.id, event.message_id) for event in accepted}
     project = projects.key(tenant)
     items = table.batch_get([*contacts.keys(tenant, pointers), *message_keys.values(), project])
-    directory = contacts.directory(tenant, pointers, items)
+    directory = contacts.directory(tenant, names.values(), pointers, items)
     scoring = projects.scoring(items.get(project))
     drafts: dict[str, _Draft] = {}
     taken: set[Key] = set()
-    for event in accepted:
+    later: list[Accepted] = []
+    for n, event in enumerate(accepted):
         key = message_keys[event.id]
         if event.id in written or key in taken or activity.is_seen(items, key, event.received_at):
             continue
+        if directory.involves_several(names[event.id], _stamp(event)):
+            is_first = not drafts and has_time()
+            is_written = is_first and _write_alone(tenant, event, written, scoring)
+            later = accepted[n + 1 :] if is_written else accepted[n:]
+            break
         taken.add(key)
-        resolved = directory.resolve(names[event.id], event.received_at)
+        resolved = directory.resolve(names[event.id], _stamp(event), event.received_at)
         draft = drafts.setdefault(resolved.contact.id, _Draft(resolved.contact))
         _append(tenant, draft, event, resolved, directory, scoring)
     again: set[str] = set()
     for draft in drafts.values():
         _seal(tenant, draft, directory)
         again |= _commit(draft, written, has_time)
+    again |= {event.id for event in later}
     return [event for event in accepted if event.id in again]
+
+
+def _write_alone(tenant: Tenant, event: Accepted, written: set[str], scoring: Scoring) -> bool:
+    """Write an event that changes several contacts, in one transaction; False where somebody else changed one."""
+    names = _names(event)
+    directory = contacts.directory_with_emails(tenant, names)
+    resolved = directory.resolve(names, _stamp(event), event.received_at)
+    contact = resolved.contact
+    rows = _rows(tenant, event, resolved, directory, scoring)
+    by = "alias" if event.type == "alias" else "identify"
+    ops = [
+        *rows,
+        *contacts.saving(tenant, contact, directory),
+        *contacts.tagged(tenant, contact, resolved.tags_before),
+        *(
+            op
+            for source in resolved.joined
+            for op in contacts.joined(tenant, contact, source, by, event.received_at, resolved.changed)
+        ),
+        *(
+            op
+            for loser in resolved.lost.values()
+            for op in contacts.lost(
+                tenant, loser, contact, directory, event.received_at, resolved.lost_fields[loser.id]
+            )
+        ),
+    ]
+    chunk = _Chunk([event], rows, ops)
+    return not _commit(_Draft(contact, [chunk]), written, lambda: True)
+
+
+def _stamp(event: Accepted) -> Stamp:
+    return Stamp(event.timestamp, not event.given, (event.message_id or "") if event.given else "", event.id)
 
 
 def _names(event: Accepted) -> Names:
     email = contacts.normal_email(event.traits.get("email")) if event.type == "identify" else None
-    return Names(user=event.user_id, anonymous=event.anonymous_id, email=email)
+    previous = event.previous_id if event.type == "alias" else None
+    return Names(user=event.user_id, anonymous=event.anonymous_id, email=email, previous=previous)
 
 
 def _append(
     tenant: Tenant, draft: _Draft, event: Accepted, resolved: Resolved, directory: Directory, scoring: Scoring
 ) -> None:
-    told, changed, extra = _fold(event, resolved, directory)
-    if not contacts.score(draft.contact, event.name, event.type, event.timestamp, scoring.settings, scoring.version):
-        told.append(events.SCORES_STALE)
-    row = _row(resolved.contact, event, changed)
-    ops = [
-        *activity.event_ops(tenant, row, told),
-        *(op for other in extra for op in activity.event_ops(tenant, other)),
-        activity.message_op(tenant, event.id, event.message_id, event.received_at),
-    ]
+    ops = _rows(tenant, event, resolved, directory, scoring)
     chunk = draft.chunks[-1]
     chunk.accepted.append(event)
     chunk.rows += ops
-    chunk.size += sum(len(value.encode()) for op in ops for value in op.attrs.values() if isinstance(value, str))
+    chunk.size += sum(
+        len(value.encode())
+        for op in ops
+        if isinstance(op, Put)
+        for value in op.attrs.values()
+        if isinstance(value, str)
+    )
     if (
         len(chunk.rows) + len(directory.pending(draft.contact)) > _CHUNK_OPS - _WIDEST_EVENT
         or chunk.size > _CHUNK_BYTES
     ):
         _seal(tenant, draft, directory)
         draft.chunks.append(_Chunk())
+
+
+def _rows(tenant: Tenant, event: Accepted, resolved: Resolved, directory: Directory, scoring: Scoring) -> list[Op]:
+    """Fold the event into its contact; returns its own rows, those that tell of it, and claims to an address."""
+    told, changed, extra, claims = _fold(tenant, event, resolved, directory)
+    if not contacts.score(resolved.contact, event.name, event.type, event.timestamp, scoring.settings, scoring.version):
+        told.append(events.SCORES_STALE)
+    row = _row(resolved.contact, event, changed)
+    return [
+        *activity.event_ops(tenant, row, told),
+        *(op for other in extra for op in activity.event_ops(tenant, other)),
+        activity.message_op(tenant, event.id, event.message_id, event.received_at),
+        *claims,
+    ]
 
 
 def _row(contact: Contact, event: Accepted, changed: set[str]) -> Event:
@@ -193,35 +255,56 @@ def _rows_that_stand(chunk: _Chunk, refused: ConditionFailed) -> set[str]:
     return standing & {event.id for event in chunk.accepted}
 
 
-def _fold(event: Accepted, resolved: Resolved, directory: Directory) -> tuple[list[str], set[str], list[Event]]:
-    """Change the contact as the event says; returns the domain events told by its row, the fields that changed, and
-    further timeline rows."""
-    contact = resolved.contact
-    changed = {"external_id"} if resolved.is_named else set()
-    extra: list[Event] = []
-    stamp = Stamp(event.timestamp, not event.given, (event.message_id or "") if event.given else "", event.id)
+def _fold(
+    tenant: Tenant, event: Accepted, resolved: Resolved, directory: Directory
+) -> tuple[list[str], set[str], list[Event], list[Op]]:
+    """Change the contact as the event says; returns the domain events told by its row, the fields that changed,
+    further timeline rows, and claims to addresses that somebody else holds."""
+    contact, part, stamp = resolved.contact, resolved.part, _stamp(event)
+    email_before = contact.email
+    changed = resolved.changed | ({"external_id"} if resolved.is_named else set())
+    overflow = list(resolved.overflow)
+    is_said = False
     if event.type == "identify":
-        keys, overflow = contacts.merge_traits(contact, event.traits, stamp)
+        keys, dropped = contacts.merge_traits(contact, part, event.traits, stamp)
+        overflow += dropped
         changed |= {f"traits.{key}" for key in keys}
-        before = contact.email
-        is_said = event.traits.get("email") is not None and contact.traits.get("email") == event.traits["email"]
-        holder = directory.settle_email(contact) if is_said or "email" in keys else None
-        changed |= {"email"} if contact.email != before else set()
-        if holder is not None and "email" in keys:
-            extra.append(_note(contact, event, events.IDENTITY_CONFLICT, {"kind": "email", "held_by": holder}))
-        if overflow:
-            extra.append(_note(contact, event, events.TRAITS_OVERFLOW, {"dropped": overflow}))
+        address = contacts.normal_email(event.traits.get("email"))
+        is_said = "email" in keys or (
+            address is not None and address == contacts.normal_email(contact.traits.get("email"))
+        )
+    extra, claims = _settle_emails(tenant, event, resolved, directory, is_said=is_said)
+    changed |= {"email"} if contact.email != email_before else set()
+    if overflow:
+        extra.append(_note(contact, event, events.TRAITS_OVERFLOW, {"dropped": overflow}))
     if event.type == "group" and event.group_id is not None:
-        changed |= {"groups"} if contacts.join_group(contact, event.group_id, event.timestamp) else set()
+        changed |= {"groups"} if contacts.join_group(contact, part, event.group_id, event.timestamp) else set()
     campaign = event.context.get("campaign")
     if isinstance(campaign, dict) and campaign:
-        changed |= {f"traits.{key}" for key in contacts.touch(contact, campaign, stamp)}
-    contacts.see(contact, event.timestamp)
+        changed |= {f"traits.{key}" for key in contacts.touch(contact, part, campaign, stamp)}
+    contacts.see(contact, part, event.timestamp)
     if resolved.is_new:
-        return [events.CONTACT_CREATED], changed, extra
+        return [events.CONTACT_CREATED], changed, extra, claims
     if changed:
         contact.updated_at = max(contact.updated_at, event.received_at)
-    return [events.CONTACT_UPDATED] if changed else [], changed, extra
+    return [events.CONTACT_UPDATED] if changed else [], changed, extra, claims
+
+
+def _settle_emails(
+    tenant: Tenant, event: Accepted, resolved: Resolved, directory: Directory, *, is_said: bool
+) -> tuple[list[Event], list[Op]]:
+    """Settle who holds the addresses that this is about; returns the notes of clashes, and what remembers them."""
+    if resolved.joined or resolved.lost:
+        clashes = directory.settle_emails(resolved)
+    else:
+        clash = directory.settle_email(resolved.contact) if is_said else None
+        clashes = [(resolved.contact, clash)] if clash is not None else []
+    notes = [
+        _note(contact, event, events.IDENTITY_CONFLICT, {"kind": "email", "held_by": clash.held_by})
+        for contact, clash in clashes
+        if contacts.note_clash(contact, clash)
+    ]
+    return notes, [op for contact, clash in clashes for op in contacts.clashed(tenant, contact, clash)]
 
 
 def _note(contact: Contact, event: Accepted, name: str, properties: dict[str, Any]) -> Event:

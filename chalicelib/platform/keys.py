@@ -10,6 +10,7 @@
 | tag of a contact | `P#<p>#C#<c>` | `TAG#<tag>` | list `P#<p>#TAG#<tag>#<shard>` |
 | event | `P#<p>#C#<c>` | `EVT#<name>#<moment>#<id>` | list `P#<p>#C#<c>#EVENTS`, stream `P#<p>#EVT#<day>#<shard>` |
 | identity | `P#<p>#ID#<kind>#<value>` | `ID` | |
+| claim to an email that another holds | `P#<p>#ID#email#<address>` | `CLAIM#<moment>#<c>` | |
 | seen message | `P#<p>#MSG#<message id>` | `MSG` | |
 | day that has events | `P#<p>#DAYS` | `<day>` | |
 | version of the definitions | `P#<p>` | `DEFINITIONS` | |
@@ -41,6 +42,7 @@ COUNTER_SHARDS = 8
 
 _TIMER = "TIMER#"
 _OUT = "OUT"
+_EMAIL_CLAIM = "CLAIM#"
 _MOMENT_DIGITS = 15
 """Milliseconds up to the year 9999."""
 
@@ -205,6 +207,14 @@ class Tenant:
 
     def identity(self, kind: str, value: str) -> Key:
         return Key(f"{self._root}#ID#{kind}#{value}", "ID")
+
+    def email_claim(self, address: str, moment: int, contact_id: str) -> Key:
+        """That a contact said an address which somebody else held."""
+        return Key(self.identity("email", address).pk, f"{_EMAIL_CLAIM}{moment_sk(moment, contact_id)}")
+
+    def email_claims(self, address: str) -> tuple[str, str]:
+        """Partition and sort-key prefix of these, the earliest first."""
+        return self.identity("email", address).pk, _EMAIL_CLAIM
 
     def message(self, message_id: str) -> Key:
         return Key(f"{self._root}#MSG#{message_id}", "MSG")

@@ -235,7 +235,7 @@ def _query(
 
 
 def write(op: Op) -> None:
-    """Write one item. Raises ConditionFailed with the item as it stands."""
+    """Write one item, by any operation but a Check. Raises ConditionFailed with the item as it stands."""
     names = {Put: "put_item", Update: "update_item", Delete: "delete_item"}
     _single(names[type(op)], op)
 

@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.core import clock, events, strict_json
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due
-from chalicelib.flows import count_contacts, index_days, start_advance
+from chalicelib.flows import award_emails, count_contacts, index_days, start_advance, start_relocation
 from chalicelib.flows.segments import build, clean, on_events, purge, rescore
 from chalicelib.flows.segments import count as count_members
 from chalicelib.platform import observability, outbox, pending, queues
@@ -24,8 +24,11 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.ACTIVITY_RECORDED: (index_days.run, on_events.run),
     events.CONTACT_CREATED: (count_contacts.run, on_events.run),
     events.CONTACT_UPDATED: (on_events.run,),
-    events.CONTACT_DELETED: (count_contacts.run, on_events.run, purge.start),
+    events.CONTACT_DELETED: (count_contacts.run, on_events.run, award_emails.run, purge.start),
     events.CONTACT_PURGE_DUE: (purge.start,),
+    events.CONTACT_MERGED: (count_contacts.run, on_events.run, start_relocation.run),
+    events.VISITOR_MOVED: (start_relocation.run,),
+    events.EMAIL_CONTESTED: (award_emails.run,),
     events.CONTACT_RESCORED: (on_events.run,),
     events.SCORING_CHANGED: (rescore.start,),
     events.SCORES_STALE: (rescore.one_by_one,),

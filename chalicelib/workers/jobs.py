@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.flows import advance_clock, start_advance
+from chalicelib.flows import advance_clock, relocate_events, start_advance, start_relocation
 from chalicelib.flows.segments import build, clean, purge, rescore
 from chalicelib.platform import jobs, observability
 from chalicelib.platform.jobs import HasTime, Later
@@ -21,6 +21,7 @@ def _advance(tenant: Tenant, data: Mapping[str, Any], has_time: HasTime) -> Mapp
 
 JOBS: dict[str, Job] = {
     start_advance.KIND: _advance,
+    start_relocation.KIND: relocate_events.run,
     build.KIND: build.run,
     clean.KIND: clean.run,
     purge.KIND: purge.run,

@@ -8,8 +8,8 @@ from chalicelib.core import clock, ids
 from chalicelib.features.activity import store as activity_store
 from chalicelib.features.activity.model import Event
 from chalicelib.features.contacts import store as contact_store
-from chalicelib.features.contacts.model import Contact, Stamp
-from chalicelib.features.contacts.rules import Identity
+from chalicelib.features.contacts.model import Contact, Part, Said, Stamp
+from chalicelib.features.contacts.rules import Claim, Identity, Pointer
 from chalicelib.flows import create_project
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
@@ -62,13 +62,17 @@ def _contact(n: int, created_at: int) -> Contact:
     """A contact of nearly 1 KB."""
     traits = {"name": f"Person {n}", "plan": "pro", "about": _FILLING}
     stamp = Stamp(created_at, server_made=False, message_id="m", receipt=ids.new_id("evt"))
+    says = {key: Said(stamp, value) for key, value in traits.items()}
+    ident = ids.new_id("cntct")
     return Contact(
-        id=ids.new_id("cntct"),
+        id=ident,
         created_at=created_at,
         updated_at=created_at,
         external_id=f"u{n}",
         traits=traits,
-        stamps=dict.fromkeys(traits, stamp),
+        parts={ident: Part(of=ident, says=says, seen=created_at)},
+        stands=dict(says),
+        users={f"u{n}": ident},
         last_seen_at=created_at,
     )
 
@@ -77,7 +81,7 @@ def _rows(tenant: Tenant, people: list[Contact], now: int) -> Iterator[Row]:
     for n, person in enumerate(people):
         yield _row(contact_store.save(tenant, person))
         if n < ACTIVE:
-            yield _row(contact_store.claim(tenant, Identity("user", f"u{n}"), person.id, None))
+            yield _row(contact_store.claim(tenant, Identity("user", f"u{n}"), Claim(Pointer(person.id), None)))
     for person, count in zip(people, (SHORT, LONG), strict=False):
         for n in range(count):
             yield _row(activity_store.event_op(tenant, _event(person.id, now - n * clock.MINUTE)))

@@ -4,14 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.core import clock, strict_json
-from chalicelib.core.lineage import Lineage
+from chalicelib.core.lineage import Lineage, Source
 from chalicelib.features.activity import store
 from chalicelib.features.activity.model import Event
-from chalicelib.platform import cursor, pending
+from chalicelib.platform import cursor, pending, table
 from chalicelib.platform import lineage as lineages
 from chalicelib.platform.keys import Key, Tenant, moment_sk
 from chalicelib.platform.listing import FIRST, LAST, Listed, Range, escaped_size, fill, within_answer
-from chalicelib.platform.table import Item, Put
+from chalicelib.platform.table import Delete, Item, Op, Put
+
+MOVED_AT_ONCE = 40
+"""Rows of 32 KB and more fit into one transaction so."""
 
 _HISTORY_PAGE = 100
 _BESIDE_PROPERTIES = 2_000
@@ -107,6 +110,26 @@ def _answer_bytes(event: Event) -> int:
     return escaped_size(strict_json.dumps([event.properties, event.context])) + _BESIDE_PROPERTIES
 
 
+def move_page(
+    tenant: Tenant, of: Lineage, source: Source, after: str | None, *, remove: bool
+) -> tuple[list[Op], str | None]:
+    """The operations that copy the next rows of a source to the contact that is absorbing it, and where to go on.
+
+    With `remove` they remove the rows that were copied instead, or copy what is missing. At most `MOVED_AT_ONCE`
+    operations; None at the end. Rows that the contact has lost to another one meanwhile are left to that one.
+    """
+    rows, following = store.lying(tenant, source.contact_id, after, MOVED_AT_ONCE)
+    own = [row for row in rows if store.is_of(of, source.contact_id, row)]
+    if not remove:
+        return [store.copy_op(tenant, row, of.contact_id) for row in own], following
+    copies = table.batch_get([store.copy_key(tenant, row, of.contact_id) for row in own])
+    ops: list[Op] = []
+    for row in own:
+        is_copied = store.copy_key(tenant, row, of.contact_id) in copies
+        ops.append(Delete(Key(row["PK"], row["SK"])) if is_copied else store.copy_op(tenant, row, of.contact_id))
+    return ops, following
+
+
 def mark_days(tenant: Tenant, events: Iterable[tuple[int, str]]) -> None:
     """Note the days that have events, given as (moment in ms, event id); may be repeated."""
     days: dict[str, list[str]] = {}
@@ -127,5 +150,6 @@ __all__ = [
     "mark_days",
     "message_key",
     "message_op",
+    "move_page",
     "recent",
 ]

@@ -104,7 +104,7 @@ def hydrate_of(of: Lineage, found: Sequence[Entry], seen: set[str]) -> list[Even
     """The same for entries of one contact that was just read."""
     items = table.batch_get([entry.key for entry in found])
     rows = [(contact_of(entry.key.pk) or "", items.get(entry.key, {})) for entry in found]
-    return [_once(row, of.contact_id if _is_of(of, lying, row) else None, seen) for lying, row in rows]
+    return [_once(row, of.contact_id if is_of(of, lying, row) else None, seen) for lying, row in rows]
 
 
 def history(tenant: Tenant, of: Lineage, name: str, low: str, high: str, chunk: int) -> Iterator[list[Event]]:
@@ -119,7 +119,7 @@ def history(tenant: Tenant, of: Lineage, name: str, low: str, high: str, chunk: 
         merged = heapq.merge(*walks, key=lambda found: found[1]["SK"], reverse=True)
         pages = ([found] for found in merged)
     for page in pages:
-        owned = [_once(row, of.contact_id if _is_of(of, lying, row) else None, seen) for lying, row in page]
+        owned = [_once(row, of.contact_id if is_of(of, lying, row) else None, seen) for lying, row in page]
         if events := [event for event in owned if event]:
             yield events
 
@@ -129,8 +129,28 @@ def everything(tenant: Tenant, of: Lineage, chunk: int) -> Iterator[list[Event]]
     seen: set[str] = set()
     for partition in of.partitions:
         for page in _pages(tenant, partition, (_FIRST_EVENT, _LAST_EVENT), chunk):
-            owned = [_once(row, of.contact_id if _is_of(of, lying, row) else None, seen) for lying, row in page]
+            owned = [_once(row, of.contact_id if is_of(of, lying, row) else None, seen) for lying, row in page]
             yield [event for event in owned if event]
+
+
+def lying(tenant: Tenant, contact_id: str, after: str | None, limit: int) -> tuple[list[Item], str | None]:
+    """Rows of events in the contact's partition, whosever they are, and where to go on; None at the end."""
+    key = tenant.contact(contact_id)
+    start = None if after is None else {"PK": key.pk, "SK": after}
+    page = table.query(key.pk, prefix=_FIRST_EVENT, limit=limit, after=start)
+    return page.items, page.last["SK"] if page.last else None
+
+
+def copy_op(tenant: Tenant, row: Item, contact_id: str) -> Put:
+    """Writes the row into another contact's partition; done again, it changes nothing."""
+    attrs = {name: value for name, value in row.items() if name not in ("PK", "SK")}
+    entry = tenant.timeline_entry(contact_id, row["timestamp"], row["id"])
+    moved = {"list_pk": entry.pk, "list_sk": entry.sk, "moved_from": row.get("moved_from", contact_of(row["PK"]))}
+    return Put(copy_key(tenant, row, contact_id), attrs | moved)
+
+
+def copy_key(tenant: Tenant, row: Item, contact_id: str) -> Key:
+    return tenant.event(contact_id, row["event"], row["timestamp"], row["id"])
 
 
 def _rows(tenant: Tenant, contact_id: str, between: tuple[str, str], chunk: int) -> Iterator[tuple[str, Item]]:
@@ -148,7 +168,8 @@ def _pages(tenant: Tenant, contact_id: str, between: tuple[str, str], chunk: int
             return
 
 
-def _is_of(of: Lineage, lying: str, row: Item) -> bool:
+def is_of(of: Lineage, lying: str, row: Item) -> bool:
+    """True where a row that lies in that contact's partition belongs to the contact."""
     return of.owns(lying, row.get("user_id"), row.get("anonymous_id"))
 
 

@@ -1,8 +1,8 @@
 """A contact and what can be said of it without asking anybody. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import idna
 
@@ -14,6 +14,9 @@ MAX_CONTACT_BYTES = MAX_TRAIT_BYTES + 12 * 1024
 """Bytes of JSON of a contact in a list: its traits, and the rest, touches not included."""
 
 MAX_TRAIT_KEYS = 500
+
+BY_NO_SETTINGS = 0
+"""What a contact is scored by whose scores lack events, and are to be made anew."""
 MAX_TAGS = 40
 MAX_TAG_BYTES = 128
 MAX_GROUPS = 100
@@ -23,6 +26,7 @@ _MAX_LOCAL_BYTES = 64
 
 Status = Literal["active", "deleted", "merged"]
 IdentityKind = Literal["user", "anonymous", "email"]
+Preference = Literal["prefer_target", "prefer_source", "newest"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,19 +67,73 @@ class Person:
     unsubscribed_at: int | None = None
 
 
+class Said(NamedTuple):
+    """A value that was said of a key, and when; None removes the key."""
+
+    stamp: Stamp
+    value: Any
+
+
+class Alias(NamedTuple):
+    """One user id was said to have been another one before."""
+
+    stamp: Stamp
+    previous: str
+    user: str
+
+
+class Merge(NamedTuple):
+    """Two contacts became one by the Management API; both are told by the names of their cores."""
+
+    stamp: Stamp
+    preference: Preference
+    target: str
+    source: str
+
+
+@dataclass(slots=True)
+class Part:
+    """What was said under one name; joined with another part it is all that was said under both.
+
+    A core, named by the contact that it began as, holds what was said under that contact's user ids and by the
+    Management API, and never leaves its contact. A part named `a:<anonymous id>` holds what was said under an anonymous
+    id alone; it belongs to the core `of`, and leaves with the anonymous id. `says` has the winner of each key within
+    the part. `floors` has the keys that the Management API has set, with the receipt before which nothing counts any
+    more. `emails` has the addresses that were said, with the first time each was. `groups` and `seen` are moments
+    in ms.
+    """
+
+    of: str
+    says: dict[str, Said] = field(default_factory=dict)
+    floors: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, int] = field(default_factory=dict)
+    emails: dict[str, Stamp] = field(default_factory=dict)
+    seen: int | None = None
+
+
+def anonymous_part(anonymous_id: str) -> str:
+    """The name of the part that holds what was said under an anonymous id alone."""
+    return f"a:{anonymous_id}"
+
+
 @dataclass(slots=True)
 class Contact(Person):
     """A contact with what it takes to change it. `version` counts writes.
 
-    `scores` has the points of its events, by score, and `scored_by` the change of the scoring settings by which they
-    were given, None before the first event. `stamps` has one entry for each key ever set, removed ones too. `floors`
-    keeps, for keys that the Management API has set, the receipt before which nothing counts any more.
+    `users` has its user ids with the core of each. `stands` has what stands of each key, removals too; that and what a
+    Person shows of it (traits, groups, external id, last_seen_at) follow from the parts by `verdict`. `clashes` are the
+    addresses of which its timeline tells that somebody else holds them. `scores` has the points of its events by score,
+    and `scored_by` the change of the scoring settings by which they were given, None before the first event.
     """
 
+    parts: dict[str, Part] = field(default_factory=dict)
+    stands: dict[str, Said] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
+    aliases: list[Alias] = field(default_factory=list)
+    merges: list[Merge] = field(default_factory=list)
+    clashes: list[str] = field(default_factory=list)
     scores: dict[str, State] = field(default_factory=dict)
     scored_by: int | None = None
-    stamps: dict[str, Stamp] = field(default_factory=dict)
-    floors: dict[str, str] = field(default_factory=dict)
     status: Status = "active"
     merged_into: str | None = None
     version: int = 0
@@ -111,21 +169,3 @@ def normal_email(value: object) -> str | None:
 def normal_tags(tags: Iterable[str]) -> list[str]:
     """Tags without repeats, in the order in which they first come."""
     return list(dict.fromkeys(tags))
-
-
-def pack_stamps(stamps: Mapping[str, Stamp]) -> list[list[Any]]:
-    """Stamps as JSON: keys that were set together share one entry, so that a contact stays small."""
-    packed: dict[Stamp, list[Any]] = {}
-    for key, stamp in stamps.items():
-        entry = packed.setdefault(stamp, [stamp.moment, int(stamp.server_made), stamp.message_id, stamp.receipt])
-        entry.append(key)
-    return list(packed.values())
-
-
-def unpack_stamps(packed: Iterable[list[Any]]) -> dict[str, Stamp]:
-    """The reverse of `pack_stamps`."""
-    return {
-        key: Stamp(moment, bool(made), message_id, receipt)
-        for moment, made, message_id, receipt, *keys in packed
-        for key in keys
-    }

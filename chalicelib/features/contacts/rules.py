@@ -1,11 +1,12 @@
 """Who an event belongs to. Pure: it works on what was read, and tells which claims must hold when it is written."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from chalicelib.core import ids
-from chalicelib.features.contacts.model import Contact, IdentityKind, normal_email
+from chalicelib.features.contacts import fold, kinship, verdict
+from chalicelib.features.contacts.model import Alias, Contact, IdentityKind, Part, Stamp, anonymous_part, normal_email
 
 
 class Identity(NamedTuple):
@@ -15,6 +16,24 @@ class Identity(NamedTuple):
     value: str
 
 
+class Pointer(NamedTuple):
+    """Where an identity points: to a contact, or to one that was merged into it since.
+
+    An anonymous id also has the earliest claim to it: when it was first sent with a user id, and with which.
+    """
+
+    contact: str
+    claim: Stamp | None = None
+    user: str | None = None
+
+
+class Claim(NamedTuple):
+    """What is to be written of an identity, over what the table is known to say of it; `pointer` None gives it up."""
+
+    pointer: Pointer | None
+    over: Pointer | None
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """The identities that one event or request came with; each may be missing."""
@@ -22,113 +41,318 @@ class Names:
     user: str | None = None
     anonymous: str | None = None
     email: str | None = None
+    previous: str | None = None
 
     def identities(self) -> list[Identity]:
-        named = (("user", self.user), ("anonymous", self.anonymous), ("email", self.email))
-        return [Identity(kind, value) for kind, value in named if value is not None]  # type: ignore[arg-type]
+        """All rows that tell who this is. A previous id may be a user id and an anonymous id."""
+        named: list[tuple[IdentityKind, str | None]] = [
+            ("user", self.user),
+            ("anonymous", self.anonymous),
+            ("email", self.email),
+            ("user", self.previous),
+            ("anonymous", self.previous),
+        ]
+        return [Identity(kind, value) for kind, value in named if value is not None]
+
+    def anonymous_ids(self) -> list[str]:
+        """The anonymous ids that this claims for its user id."""
+        return list(dict.fromkeys(each for each in (self.anonymous, self.previous) if each is not None))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Resolved:
-    """Whose an event is; `is_named` where the contact got its user id by it."""
+    """Whose an event is, and under which part of the contact it counts.
+
+    `is_named` where the contact got a user id by it. `joined` are contacts that are merged into it now, `lost` are
+    those that an anonymous id has left for it, by id, with the fields that this changed. `changed` and `overflow` tell
+    of what both did to the contact, `tags_before` has its tags before.
+    """
 
     contact: Contact
-    is_new: bool
-    is_named: bool
+    part: str
+    is_new: bool = False
+    is_named: bool = False
+    joined: list[Contact] = field(default_factory=list)
+    lost: dict[str, Contact] = field(default_factory=dict)
+    lost_fields: dict[str, set[str]] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    overflow: list[str] = field(default_factory=list)
+    tags_before: list[str] = field(default_factory=list)
+
+
+class Clash(NamedTuple):
+    """A contact that wants an address which somebody else holds.
+
+    `is_earlier` where its claim is the earlier one: then the address is to be awarded to it.
+    """
+
+    address: str
+    held_by: str | None
+    is_earlier: bool
 
 
 class Directory:
     """Which contact each identity points to, as it was read and as it was decided since.
 
-    An identity that points to a contact which is gone is free; `stale` remembers the pointer, for the condition
-    under which it is overwritten.
+    An identity that points to a contact which is gone is free. One that points to a merged contact leads on.
     """
 
-    def __init__(self, pointers: Mapping[Identity, str], people: Iterable[Contact]) -> None:
-        self.people = {contact.id: contact for contact in people if contact.status == "active"}
-        self._owners = {identity: owner for identity, owner in pointers.items() if owner in self.people}
-        self._stale = {identity: owner for identity, owner in pointers.items() if owner not in self.people}
-        self._pending: dict[str, dict[Identity, bool]] = {}
+    def __init__(
+        self, pointers: Mapping[Identity, Pointer], people: Iterable[Contact], read: Iterable[Identity]
+    ) -> None:
+        """`people` has all contacts that the pointers lead to, merged ones too; `read` all identities looked up."""
+        everybody = {contact.id: contact for contact in people}
+        self.people = {contact.id: contact for contact in everybody.values() if contact.status == "active"}
+        self._leads = {contact.id: contact.merged_into for contact in everybody.values() if contact.merged_into}
+        self._known = set(read)
+        self._pointers = dict(pointers)
+        self._written = dict(pointers)
+        self._pending: dict[str, dict[Identity, Claim]] = {}
+        self._contested: dict[str, set[str]] = {}
 
-    def owner(self, identity: Identity) -> str | None:
-        """The contact that holds this identity."""
-        return self._owners.get(identity)
+    def home(self, kind: IdentityKind, value: str | None) -> Contact | None:
+        """The active contact that an identity leads to."""
+        pointer = None if value is None else self._pointers.get(Identity(kind, value))
+        return None if pointer is None else self._follow(pointer.contact)
 
-    def resolve(self, names: Names, received_at: int, *, trusts_email: bool = False) -> "Resolved":
+    def holder(self, address: str) -> Contact | None:
+        """The contact whose email that address is."""
+        found = self.home("email", address)
+        return found if found is not None and found.email == address else None
+
+    def involves_several(self, names: Names, stamp: Stamp) -> bool:
+        """True where an event with these names changes more than one contact."""
+        if names.user is None:
+            return False
+        base = self._base(names, trusts_email=False)
+        others = [self.home("anonymous", each) for each in names.anonymous_ids()]
+        previous = self.home("user", names.previous)
+        if previous not in (None, base):
+            return True
+        return any(
+            other not in (None, base) and self._yields(each, other, stamp)
+            for each, other in zip(names.anonymous_ids(), others, strict=True)
+            if other is not None
+        )
+
+    def resolve(self, names: Names, stamp: Stamp, received_at: int, *, trusts_email: bool = False) -> Resolved:
         """The contact that the names lead to, a new one where they lead nowhere.
 
-        The user id decides where it is known. Where it is not, it goes to the contact of the anonymous id, or of the
-        address, if that one has no user id yet: so a visitor or an imported address becomes the user. Contacts that
-        have done something are never found by an address alone, except where the caller is trusted with it.
+        The user id decides where it is known. Where it is not, it goes to the contact of its previous id, or of the
+        anonymous id or of the address, if that one has no user id yet: so a visitor or an imported address becomes the
+        user. Contacts that have done something are never found by an address alone, except where the caller is trusted
+        with it. Then the anonymous ids that came with the user id are claimed for it: a visitor who is nobody's joins
+        the contact, and one who is somebody's does where this claim is the earlier.
         """
-        by_email = self._find("email", names.email)
-        if by_email and not trusts_email and (by_email.external_id or by_email.last_seen_at is not None):
-            by_email = None
-        found = self._find("user", names.user)
-        if found is None:
-            candidates = (self._find("anonymous", names.anonymous), by_email)
-            found = next((one for one in candidates if one and (names.user is None or one.external_id is None)), None)
+        found = self._base(names, trusts_email=trusts_email)
         contact = found or self._create(received_at)
-        is_named = names.user is not None and contact.external_id is None
-        if is_named and names.user is not None:
-            contact.external_id = names.user
-            self.claim(contact, Identity("user", names.user))
-        if names.anonymous is not None:
-            self.claim(contact, Identity("anonymous", names.anonymous))
-        return Resolved(contact, is_new=found is None, is_named=is_named)
+        if names.user is None:
+            return Resolved(contact, self._visitor(contact, names), is_new=found is None)
+        is_named = names.user not in contact.users
+        if is_named:
+            contact.users[names.user] = self._core_for(contact, names)
+            contact.external_id = verdict.external_id(contact)
+            self._claim(contact, Identity("user", names.user), Pointer(contact.id))
+        resolved = Resolved(
+            contact, contact.users[names.user], found is None, is_named=is_named, tags_before=list(contact.tags)
+        )
+        self._alias(resolved, names, stamp)
+        for anonymous_id in names.anonymous_ids():
+            self._claim_anonymous(resolved, names.user, anonymous_id, stamp)
+        if resolved.joined or resolved.lost:
+            resolved.lost_fields = {each.id: fold.settle(each)[0] for each in resolved.lost.values()}
+            changed, resolved.overflow = fold.settle(contact)
+            resolved.changed |= changed
+        resolved.part = contact.users[names.user]
+        return resolved
 
-    def stale(self, identity: Identity) -> str | None:
-        """The contact, gone by now, that the identity was found to point to."""
-        return self._stale.get(identity)
+    def join(self, target: Contact, source: Contact) -> None:
+        """Note that the source is part of the target now."""
+        del self.people[source.id]
+        self._leads[source.id] = target.id
+        for identity, claim in self._pending.pop(source.id, {}).items():
+            self._pending.setdefault(target.id, {})[identity] = claim
 
-    def claim(self, contact: Contact, identity: Identity) -> bool:
-        """Make the identity the contact's where nobody else holds it; False where somebody does."""
-        owner = self._owners.get(identity)
-        if owner is None:
-            self._owners[identity] = contact.id
-            self._note(contact, identity, held=True)
-        return owner in (None, contact.id)
-
-    def settle_email(self, contact: Contact) -> str | None:
-        """Bring the contact's email in line with its trait; returns the contact that holds the address instead.
+    def settle_email(self, contact: Contact) -> Clash | None:
+        """Bring the contact's email in line with its trait; returns a clash where somebody else holds the address.
 
         The second claimant of an address keeps its trait and gets no email.
         """
         wanted = normal_email(contact.traits.get("email"))
-        if wanted == contact.email:
-            return None
-        if contact.email is not None:
-            before = Identity("email", contact.email)
-            self._owners.pop(before, None)
-            self._note(contact, before, held=False)
+        if contact.email is not None and contact.email != wanted:
+            self._release(contact, contact.email)
         contact.email = None
         if wanted is None:
             return None
-        identity = Identity("email", wanted)
-        if not self.claim(contact, identity):
-            return self._owners[identity]
+        identity, holder = Identity("email", wanted), self.home("email", wanted)
+        if holder is contact:
+            contact.email = wanted
+            return None
+        if (holder is not None and holder.email == wanted) or identity not in self._known:
+            claim = verdict.claims_email(contact, wanted)
+            held_since = verdict.claims_email(holder, wanted) if holder is not None else None
+            is_earlier = claim is not None and (held_since is None or claim < held_since)
+            if is_earlier:
+                self._contested.setdefault(contact.id, set()).add(wanted)
+            return Clash(wanted, holder.id if holder is not None else None, is_earlier)
+        self._claim(contact, identity, Pointer(contact.id))
         contact.email = wanted
         return None
 
-    def pending(self, contact: Contact) -> dict[Identity, bool]:
-        """Claims (True) and releases (False) decided for the contact and not yet part of a transaction."""
+    def settle_emails(self, resolved: Resolved) -> list[tuple[Contact, Clash]]:
+        """Bring the emails of all contacts that an event changed in line with their traits."""
+        held = [source.email for source in resolved.joined if source.email is not None]
+        for source in resolved.joined:
+            source.email = None
+        settled = [(contact, self.settle_email(contact)) for contact in (resolved.contact, *resolved.lost.values())]
+        for address in held:
+            if resolved.contact.email != address:
+                self._release(resolved.contact, address)
+        return [(contact, clash) for contact, clash in settled if clash is not None]
+
+    def hand_over(self, address: str, holder: Contact | None, winner: Contact) -> Clash | None:
+        """Let an address go to the winner; returns the clash of the one that has held it."""
+        identity = Identity("email", address)
+        over = self._written.get(identity)
+        self._pending.setdefault(winner.id, {})[identity] = Claim(Pointer(winner.id), over)
+        winner.email = address
+        if holder is None:
+            return None
+        holder.email = None
+        return Clash(address, winner.id, is_earlier=False)
+
+    def contest(self, contact: Contact, address: str) -> None:
+        """Somebody else may have the better claim to an address by now."""
+        self._contested.setdefault(contact.id, set()).add(address)
+
+    def pending(self, contact: Contact) -> dict[Identity, Claim]:
+        """What was decided of identities for the contact and is not yet part of a transaction."""
         return self._pending.setdefault(contact.id, {})
 
-    def take_pending(self, contact: Contact) -> dict[Identity, bool]:
-        """The same, for the transaction that will hold them."""
-        return self._pending.pop(contact.id, {})
+    def take_pending(self, contact: Contact) -> tuple[dict[Identity, Claim], list[str]]:
+        """The same, for the transaction that will hold it, and the addresses to be awarded anew after that."""
+        claims = self._pending.pop(contact.id, {})
+        self._written |= {identity: claim.pointer for identity, claim in claims.items() if claim.pointer is not None}
+        return claims, sorted(self._contested.pop(contact.id, set()))
 
-    def _note(self, contact: Contact, identity: Identity, *, held: bool) -> None:
+    def _base(self, names: Names, *, trusts_email: bool) -> Contact | None:
+        user = self.home("user", names.user) or (self.home("user", names.previous) if names.user else None)
+        if user is not None:
+            return user
+        by_email = self.home("email", names.email)
+        if by_email and not trusts_email and (by_email.users or by_email.last_seen_at is not None):
+            by_email = None
+        candidates = [*(self.home("anonymous", each) for each in names.anonymous_ids()), by_email]
+        return next((one for one in candidates if one and (names.user is None or not one.users)), None)
+
+    def _core_for(self, contact: Contact, names: Names) -> str:
+        """The core that a user id new to the contact belongs to: that of its previous id, or of the visitor."""
+        if names.previous in contact.users:
+            return contact.users[names.previous or ""]
+        parts = [contact.parts.get(anonymous_part(each)) for each in names.anonymous_ids()]
+        return next((part.of for part in parts if part is not None), contact.id)
+
+    def _visitor(self, contact: Contact, names: Names) -> str:
+        """The part for what is said under an anonymous id alone; the own core where there is no such id."""
+        if names.anonymous is None:
+            return contact.id
+        identity = Identity("anonymous", names.anonymous)
+        if self.home("anonymous", names.anonymous) is not contact:
+            self._claim(contact, identity, Pointer(contact.id))
+        core = contact.users.get(self._pointers[identity].user or "", contact.id)
+        return kinship.part_of(contact, names.anonymous, core)
+
+    def _alias(self, resolved: Resolved, names: Names, stamp: Stamp) -> None:
+        contact, user, previous = resolved.contact, names.user, names.previous
+        if user is None or previous is None:
+            return
+        other = self.home("user", previous)
+        if other is not None and other is not contact:
+            self._absorb(resolved, other)
+        if previous not in contact.users:
+            contact.users[previous] = contact.users[user]
+            self._claim(contact, Identity("user", previous), Pointer(contact.id))
+        kinship.unite_cores(contact, contact.users[user], contact.users[previous])
+        if previous != user:
+            edge = Alias(stamp, previous, user)
+            contact.aliases = sorted({*contact.aliases, edge})
+        before, contact.external_id = contact.external_id, verdict.external_id(contact)
+        resolved.changed |= {"external_id"} if contact.external_id != before else set()
+
+    def _claim_anonymous(self, resolved: Resolved, user: str, anonymous_id: str, stamp: Stamp) -> None:
+        contact = resolved.contact
+        identity = Identity("anonymous", anonymous_id)
+        other = self.home("anonymous", anonymous_id)
+        if other is not None and not self._yields(anonymous_id, other, stamp):
+            return
+        if other is not None and other is not contact:
+            if other.users:
+                resolved.lost[other.id] = other
+                kinship.take_out(other, contact, anonymous_id, contact.users[user], ids.new_ulid())
+                self._weaken(other)
+            else:
+                core = (
+                    other.parts[anonymous_part(anonymous_id)].of
+                    if anonymous_part(anonymous_id) in other.parts
+                    else other.id
+                )
+                self._absorb(resolved, other)
+                kinship.unite_cores(contact, contact.users[user], core)
+        part = contact.parts.get(anonymous_part(anonymous_id))
+        if part is not None and part.of != contact.users[user]:
+            part.of = contact.users[user]
+            resolved.changed |= fold.settle(contact)[0]
+        self._claim(contact, identity, Pointer(contact.id, stamp, user))
+
+    def _yields(self, anonymous_id: str, contact: Contact, stamp: Stamp) -> bool:
+        """True where a claim at that time takes the anonymous id: it is nobody's, or was claimed later."""
+        pointer = self._pointers[Identity("anonymous", anonymous_id)]
+        if pointer.claim is not None:
+            return stamp < pointer.claim
+        if not contact.users:
+            return True
+        # A visitor whom the Management API made part of a contact was claimed for it then.
+        part = contact.parts.get(anonymous_part(anonymous_id), Part(of=contact.id))
+        merged = [merge.stamp for merge in contact.merges if part.of in (merge.target, merge.source)]
+        return not merged or stamp < min(merged)
+
+    def _absorb(self, resolved: Resolved, other: Contact) -> None:
+        kinship.absorb(resolved.contact, other, other.id)
+        self.join(resolved.contact, other)
+        resolved.joined.append(other)
+
+    def _weaken(self, contact: Contact) -> None:
+        """What has left the contact may have been what claimed its email first."""
+        if contact.email is not None:
+            self.contest(contact, contact.email)
+
+    def _claim(self, contact: Contact, identity: Identity, pointer: Pointer) -> None:
+        self._pointers[identity] = pointer
         pending = self._pending.setdefault(contact.id, {})
-        if pending.get(identity, held) != held:
-            # Claimed and released again before either was written: the table already says so.
+        before = pending.get(identity)
+        if before is not None and before.pointer is None and before.over is not None and before.over[0] == pointer[0]:
+            # Given up and claimed again before either was written: the table already says so.
             del pending[identity]
-        else:
-            pending[identity] = held
+            self._written[identity] = pointer
+            return
+        is_given_up = before is not None and before.pointer is None
+        pending[identity] = Claim(pointer, before.over if before and is_given_up else self._written.get(identity))
 
-    def _find(self, kind: IdentityKind, value: str | None) -> Contact | None:
-        owner = None if value is None else self._owners.get(Identity(kind, value))
-        return self.people[owner] if owner else None
+    def _release(self, contact: Contact, address: str) -> None:
+        identity = Identity("email", address)
+        self._pointers.pop(identity, None)
+        self.contest(contact, address)
+        pending = self._pending.setdefault(contact.id, {})
+        before = pending.pop(identity, None)
+        if before is None or before.over is not None:
+            pending[identity] = Claim(None, self._written.pop(identity, None) or Pointer(contact.id))
+
+    def _follow(self, contact_id: str) -> Contact | None:
+        seen = set()
+        while contact_id in self._leads and contact_id not in seen:
+            seen.add(contact_id)
+            contact_id = self._leads[contact_id]
+        return self.people.get(contact_id)
 
     def _create(self, received_at: int) -> Contact:
         contact = Contact(id=ids.new_id("cntct"), created_at=received_at, updated_at=received_at)

@@ -5,57 +5,75 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from chalicelib.core import clock, events, strict_json
+from chalicelib.core import clock, events
 from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFailed, detail
+from chalicelib.core.lineage import Source
 from chalicelib.core.scoring import State
-from chalicelib.features.contacts import fold, store
+from chalicelib.features.contacts import fold, kinship, lists, store, verdict
 from chalicelib.features.contacts.model import (
-    MAX_CONTACT_BYTES,
+    BY_NO_SETTINGS,
     MAX_TAGS,
-    MAX_TRAIT_BYTES,
     Contact,
-    Person,
+    Merge,
+    Preference,
     Stamp,
     normal_email,
     normal_tags,
 )
-from chalicelib.features.contacts.rules import Directory, Identity, Names
-from chalicelib.platform import cursor, outbox, table
+from chalicelib.features.contacts.rules import Clash, Directory, Identity, Names, Pointer, Resolved
+from chalicelib.platform import outbox, table
 from chalicelib.platform.idempotency import Receipt
-from chalicelib.platform.keys import Key, Tenant, contact_of, moment_sk
-from chalicelib.platform.listing import FIRST, LAST, Listed, Range, escaped_size, fill, within_answer
+from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.table import ConditionFailed, Item, Op
 
 __all__ = [
+    "Award",
     "Change",
     "Filter",
     "Received",
+    "absorber",
+    "awarding",
+    "clashed",
     "count",
     "count_changes",
     "delete",
     "directory",
+    "directory_with_emails",
+    "drop_tags",
     "erase",
     "get",
+    "has_absorbed",
     "ids_page",
     "join_group",
+    "joined",
     "key",
     "keys",
     "listing",
+    "lost",
+    "merge",
     "merge_traits",
     "normal_email",
+    "note_clash",
     "oldest",
     "pointers",
     "put",
     "read",
     "remains",
     "rescore",
+    "retried",
     "saving",
     "score",
     "see",
+    "still_absorbs",
+    "tagged",
     "touch",
     "update",
 ]
 
+Filter = lists.Filter
+listing = lists.listing
+ids_page = lists.ids_page
+oldest = lists.oldest
 merge_traits = fold.merge_traits
 touch = fold.touch
 join_group = fold.join_group
@@ -69,21 +87,7 @@ T = TypeVar("T")
 _ATTEMPTS = 10
 _LONGEST_PAUSE = 0.1
 _COUNTED_AT_ONCE = 90
-_BESIDE_TRAITS = 2 * (MAX_CONTACT_BYTES - MAX_TRAIT_BYTES)
-_MEASURED_FROM = 5_000_000
-"""Bytes that a page may have before it is worth to measure it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which contacts to list; moments in ms, `created_after` and `created_before` exclusive."""
-
-    tag: str | None = None
-    created_after: int | None = None
-    created_before: int | None = None
-    email: str | None = None
-    external_id: str | None = None
-    segment_id: str | None = None
+_CLASHES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,55 +126,9 @@ def get(tenant: Tenant, contact_id: str) -> Contact:
     if contact is None or contact.status == "deleted":
         raise NotFound("There is no such contact.")
     if contact.status == "merged":
-        raise NotFound("The contact was merged.", details=[{"merged_into": contact.merged_into}])
+        into = store.last_of_chain(tenant, contact)
+        raise NotFound("The contact was merged.", details=[{"merged_into": into}])
     return contact
-
-
-def listing(
-    tenant: Tenant, only: Filter, limit: int, after: str | None, endpoint: str = "contacts"
-) -> tuple[list[Person], str | None]:
-    """A page of contacts, newest first, and the cursor of the next one, bound to `endpoint`.
-
-    Raises BadRequest on a cursor of another list.
-    """
-    filters = {
-        "tag": only.tag,
-        "created_after": only.created_after,
-        "created_before": only.created_before,
-        "email": only.email,
-        "external_id": only.external_id,
-        "segment_id": only.segment_id,
-    }
-    position = LAST if after is None else cursor.decode(after, tenant, endpoint, filters)
-    span = _span(only, position)
-    if only.email is not None or only.external_id is not None:
-        found: list[Person] = [contact for contact in _exact(tenant, only) if _matches(contact, only, span)]
-        return found, None
-    tag = None if only.segment_id is not None else only.tag
-    sources = store.entries(tenant, tag, span, limit, only.segment_id)
-    page: Listed[Person] = fill(sources, limit, lambda entries: _with_tag(store.hydrate(tenant, entries), only.tag))
-    if 2 * len(page.rows) * MAX_CONTACT_BYTES > _MEASURED_FROM:
-        page = within_answer(page, _answer_bytes, lambda person: moment_sk(person.created_at, person.id))
-    following = cursor.encode(tenant, endpoint, filters, page.position) if page.position else None
-    return page.rows, following
-
-
-def ids_page(
-    tenant: Tenant, limit: int, *, since: int | None = None, before: int | None = None, position: str | None = None
-) -> tuple[list[str], str | None]:
-    """Ids of contacts, newest first, and where to go on: from `position` on, or of those created before `before` (ms).
-
-    With `since` (ms) only those created then or later. An index, which lags; contacts that are gone may be among them.
-    """
-    start = LAST if before is None else moment_sk(before, "")
-    span = Range(FIRST if since is None else moment_sk(max(0, since), ""), position or start)
-    page = fill(store.entries(tenant, None, span, limit), limit, lambda found: [one.key.pk for one in found])
-    return [contact_of(partition) or "" for partition in page.rows], page.position
-
-
-def oldest(tenant: Tenant) -> int | None:
-    """When the oldest contact was created, in ms; None where there is none. An index, which lags."""
-    return store.oldest(tenant)
 
 
 def put(tenant: Tenant, names: Names, change: Change, received: Received, receipt: Receipt) -> tuple[Contact, bool]:
@@ -184,12 +142,12 @@ def put(tenant: Tenant, names: Names, change: Change, received: Received, receip
 
     def act() -> tuple[Contact, bool]:
         directory = _read(tenant, names.identities())
-        resolved = directory.resolve(names, received.moment, trusts_email=True)
-        ops = _change(tenant, resolved.contact, change, received, directory, is_new=resolved.is_new)
+        resolved = directory.resolve(names, received.stamp(), received.moment, trusts_email=True)
+        ops = _change(tenant, resolved, change, received, directory)
         receipt.commit(ops, 201 if resolved.is_new else 200, shown(resolved.contact).model_dump(mode="json"))
         return resolved.contact, resolved.is_new
 
-    return _retried(act)
+    return retried(act)
 
 
 def update(tenant: Tenant, contact_id: str, change: Change, received: Received) -> Contact:
@@ -202,10 +160,10 @@ def update(tenant: Tenant, contact_id: str, change: Change, received: Received) 
         email = normal_email(change.traits.get("email"))
         wanted = [Identity("email", email)] if email else []
         directory = _read(tenant, wanted, contact)
-        table.transact(_change(tenant, contact, change, received, directory, is_new=False))
+        table.transact(_change(tenant, Resolved(contact, contact.id), change, received, directory))
         return contact
 
-    return _retried(act)
+    return retried(act)
 
 
 def delete(tenant: Tenant, contact_id: str, now: int, *, purges: bool = False, beside: Sequence[Op] = ()) -> None:
@@ -216,10 +174,116 @@ def delete(tenant: Tenant, contact_id: str, now: int, *, purges: bool = False, b
 
     def act() -> None:
         contact = get(tenant, contact_id)
-        told = outbox.emit(tenant, events.CONTACT_DELETED, {"contact_id": contact.id, "purges": purges}, now)
+        addresses = [contact.email] if contact.email is not None else []
+        data = {"contact_id": contact.id, "purges": purges, "addresses": addresses}
+        told = outbox.emit(tenant, events.CONTACT_DELETED, data, now)
         table.transact([store.retire(tenant, contact, now), told, *beside])
 
-    _retried(act)
+    retried(act)
+
+
+def merge(
+    tenant: Tenant,
+    contact_id: str,
+    source_id: str,
+    preference: Preference,
+    received: Received,
+    receipt: Receipt,
+    answer: Callable[[Contact], Mapping[str, Any]],
+) -> None:
+    """Make the source part of the contact; `answer` makes of the contact what the caller is answered.
+
+    Raises NotFound for either, ValidationFailed where they are the same.
+    """
+    if contact_id == source_id:
+        message = "A contact can't be merged into itself."
+        raise ValidationFailed(message, details=[detail("source_contact_id", "same", message)])
+
+    def act() -> None:
+        contact, source = get(tenant, contact_id), get(tenant, source_id)
+        directory = _with_emails(tenant, [], {}, {contact.id: contact, source.id: source})
+        tags_before = list(contact.tags)
+        unsubscribed_before = contact.unsubscribed_at
+        kinship.absorb(contact, source, source.id)
+        contact.merges.append(Merge(received.stamp(), preference, contact.id, source.id))
+        directory.join(contact, source)
+        resolved = Resolved(contact, contact.id, joined=[source])
+        changed, _ = fold.settle(contact)
+        changed |= {"tags"} if contact.tags != tags_before else set()
+        changed |= {"unsubscribed_at"} if contact.unsubscribed_at != unsubscribed_before else set()
+        clashes = directory.settle_emails(resolved)
+        contact.updated_at = max(contact.updated_at, received.moment)
+        ops = [
+            *saving(tenant, contact, directory),
+            *joined(tenant, contact, source, "merge", received.moment, changed),
+            *store.tag_ops(tenant, contact, tags_before),
+            *(op for who, clash in clashes for op in clashed(tenant, who, clash)),
+            *_stale_scores(tenant, contact, received.moment),
+        ]
+        receipt.commit(ops, 200, answer(contact))
+
+    retried(act)
+
+
+@dataclass(frozen=True, slots=True)
+class Award:
+    """An address that goes to whoever claimed it first, and what writes it.
+
+    `loser` is who has held it so far, where its timeline does not tell of the clash yet.
+    """
+
+    winner: Contact
+    loser: Contact | None
+    ops: list[Op]
+
+
+def awarding(tenant: Tenant, address: str, now: int) -> Award | None:
+    """What is to be written so that an address is held by the first who claimed it, of those whose email it is.
+
+    None where that is so already. It is to be read and written again where the table refuses `ops`.
+    """
+    identity = Identity("email", address)
+    pointers = store.identity_pointers(tenant, [identity])
+    people: dict[str, Contact] = {}
+    candidates: list[tuple[Stamp, str]] = []
+    for claimants in store.email_claimants(tenant, address):
+        people |= store.fetch(tenant, claimants)
+        candidates = _claims(people, address)
+        if candidates:
+            break  # those of later pages claimed it later
+    people |= store.fetch(tenant, {pointer.contact for pointer in pointers.values()} - people.keys())
+    directory = Directory(pointers, people.values(), [identity])
+    holder = directory.holder(address)
+    candidates = _claims(people, address)
+    if not candidates or people[min(candidates)[1]] is holder:
+        return None
+    winner = people[min(candidates)[1]]
+    clash = directory.hand_over(address, holder, winner)
+    is_news = holder is not None and clash is not None and note_clash(holder, clash)
+    changed = [each for each in (winner, holder) if each is not None]
+    for each in changed:
+        each.updated_at = max(each.updated_at, now)
+    ops = [
+        *saving(tenant, winner, directory),
+        *(store.save(tenant, each) for each in changed if each is not winner),
+        *(op for op in (clashed(tenant, holder, clash) if holder is not None and clash is not None else [])),
+        *(
+            outbox.emit(tenant, events.CONTACT_UPDATED, {"contact_id": each.id, "changed": ["email"]}, now)
+            for each in changed
+        ),
+    ]
+    return Award(winner, holder if is_news else None, ops)
+
+
+def _claims(people: Mapping[str, Contact], address: str) -> list[tuple[Stamp, str]]:
+    """Those whose email it would be, if nobody else held it, with the time of their claim."""
+    return [
+        (claim, contact.id)
+        for contact in people.values()
+        if contact.status == "active"
+        and normal_email(contact.traits.get("email")) == address
+        and (claim := verdict.claims_email(contact, address)) is not None
+    ]
 
 
 def count(tenant: Tenant) -> int:
@@ -239,14 +303,22 @@ def count_changes(tenant: Tenant, contact_ids: Iterable[str], name: str, delta: 
             waiting = [contact_id for n, contact_id in enumerate(some) if n not in refused.failed] + waiting
 
 
-def pointers(tenant: Tenant, names: Iterable[Names]) -> dict[Identity, str]:
-    """The contact that each identity points to; one read."""
+def pointers(tenant: Tenant, names: Iterable[Names]) -> dict[Identity, Pointer]:
+    """Where each identity points; one read."""
     return store.identity_pointers(tenant, {identity for each in names for identity in each.identities()})
 
 
-def keys(tenant: Tenant, found: Mapping[Identity, str]) -> list[Key]:
+def keys(tenant: Tenant, found: Mapping[Identity, Pointer]) -> list[Key]:
     """The rows to read for a directory of these pointers."""
-    return [store.contact_key(tenant, contact_id) for contact_id in set(found.values())]
+    return [store.contact_key(tenant, contact_id) for contact_id in {pointer.contact for pointer in found.values()}]
+
+
+def directory(
+    tenant: Tenant, names: Iterable[Names], found: Mapping[Identity, Pointer], items: Mapping[Key, Item]
+) -> Directory:
+    """Who is who, from pointers and the rows that were read for them; what merged ones lead to is read besides."""
+    people = store.from_items(tenant, items, {pointer.contact for pointer in found.values()})
+    return Directory(found, people, {identity for each in names for identity in each.identities()})
 
 
 def key(tenant: Tenant, contact_id: str) -> Key:
@@ -266,37 +338,93 @@ def rescore(tenant: Tenant, contact: Contact, scores: Mapping[str, State], versi
     return [store.save(tenant, contact), told]
 
 
-def directory(tenant: Tenant, found: Mapping[Identity, str], items: Mapping[Key, Item]) -> Directory:
-    """Who is who, from pointers and the rows that were read for them."""
-    people = [store.from_item(items[key]) for key in keys(tenant, found) if key in items]
-    return Directory(found, people)
+def directory_with_emails(tenant: Tenant, names: Names) -> Directory:
+    """Who is who for one event that changes several contacts: with the addresses that each of them has said."""
+    found = store.identity_pointers(tenant, names.identities())
+    people = store.fetch(tenant, {pointer.contact for pointer in found.values()})
+    return _with_emails(tenant, names.identities(), found, people)
 
 
 def saving(tenant: Tenant, contact: Contact, directory: Directory) -> list[Op]:
     """The operations that write the contact over the version read, and what was decided of its identities."""
-    claims: list[Op] = [
-        store.claim(tenant, identity, contact.id, directory.stale(identity))
-        if held
-        else store.release(tenant, identity, contact.id)
-        for identity, held in directory.take_pending(contact).items()
+    claims, contested = directory.take_pending(contact)
+    now = contact.updated_at
+    told = [outbox.emit(tenant, events.EMAIL_CONTESTED, {"addresses": contested}, now)] if contested else []
+    return [
+        store.save(tenant, contact),
+        *(store.claim(tenant, identity, claim) for identity, claim in claims.items()),
+        *told,
     ]
-    return [store.save(tenant, contact), *claims]
 
 
-def _read(tenant: Tenant, identities: Iterable[Identity], known: Contact | None = None) -> Directory:
-    found = store.identity_pointers(tenant, identities)
-    people = store.fetch(tenant, set(found.values()) - ({known.id} if known else set()))
-    return Directory(found, [*people.values(), *([known] if known else [])])
+def joined(tenant: Tenant, target: Contact, source: Contact, by: str, now: int, changed: Iterable[str]) -> list[Op]:
+    """The operations that tell of a contact that is part of the target now; `by` is what made it so."""
+    data = {"contact_id": target.id, "source_contact_id": source.id, "by": by, "changed": sorted(changed)}
+    return [store.save(tenant, source), outbox.emit(tenant, events.CONTACT_MERGED, data, now)]
 
 
-def _change(
-    tenant: Tenant, contact: Contact, change: Change, received: Received, directory: Directory, *, is_new: bool
+def lost(
+    tenant: Tenant, loser: Contact, winner: Contact, directory: Directory, now: int, changed: Iterable[str]
 ) -> list[Op]:
-    now = received.moment
+    """The operations that tell of a contact that an anonymous id has left for another one."""
+    moved = {"contact_id": winner.id, "source_contact_id": loser.id}
+    left = {"contact_id": loser.id, "changed": sorted(changed)}
+    return [
+        *saving(tenant, loser, directory),
+        outbox.emit(tenant, events.VISITOR_MOVED, moved, now),
+        outbox.emit(tenant, events.CONTACT_UPDATED, left, now),
+        *_stale_scores(tenant, loser, now),
+    ]
+
+
+def _stale_scores(tenant: Tenant, contact: Contact, now: int) -> list[Op]:
+    is_stale = contact.scored_by == BY_NO_SETTINGS
+    return [outbox.emit(tenant, events.SCORES_STALE, {"contact_id": contact.id}, now)] if is_stale else []
+
+
+def tagged(tenant: Tenant, contact: Contact, before: Sequence[str]) -> list[Op]:
+    """The operations that list the contact under the tags that it did not have before."""
+    return store.tag_ops(tenant, contact, before)
+
+
+def clashed(tenant: Tenant, contact: Contact, clash: Clash) -> list[Op]:
+    """The operation that remembers a contact's claim to an address that somebody else holds."""
+    claim = verdict.claims_email(contact, clash.address)
+    return [store.email_claim(tenant, clash.address, contact.id, claim)] if claim is not None else []
+
+
+def note_clash(contact: Contact, clash: Clash) -> bool:
+    """True where the contact's timeline does not tell of this clash yet; it is to tell of it now."""
+    if clash.is_earlier or clash.held_by is None or clash.address in contact.clashes:
+        return False
+    contact.clashes = [*contact.clashes, clash.address][-_CLASHES_MAX:]
+    return True
+
+
+def _read(tenant: Tenant, identities: Sequence[Identity], known: Contact | None = None) -> Directory:
+    found = store.identity_pointers(tenant, identities)
+    people = store.fetch(tenant, {pointer.contact for pointer in found.values()} - ({known.id} if known else set()))
+    return Directory(found, [*people.values(), *([known] if known else [])], identities)
+
+
+def _with_emails(
+    tenant: Tenant, identities: Sequence[Identity], found: Mapping[Identity, Pointer], people: Mapping[str, Contact]
+) -> Directory:
+    said = {address for each in people.values() for part in each.parts.values() for address in part.emails}
+    emails = [Identity("email", address) for address in sorted(said)]
+    pointers = store.identity_pointers(tenant, emails)
+    holders = store.fetch(tenant, {pointer.contact for pointer in pointers.values()} - people.keys())
+    everybody = holders | dict(people)
+    return Directory(pointers | dict(found), everybody.values(), [*identities, *emails])
+
+
+def _change(tenant: Tenant, resolved: Resolved, change: Change, received: Received, directory: Directory) -> list[Op]:
+    contact, now = resolved.contact, received.moment
     tags_before = list(contact.tags)
     changed = {f"traits.{key}" for key in _set_traits(contact, change.traits, received.stamp())}
     before = (contact.email, contact.unsubscribed_at)
-    if "email" in change.traits and directory.settle_email(contact) is not None:
+    clash = directory.settle_email(contact) if "email" in change.traits else None
+    if clash is not None and clash.held_by is not None:
         raise Conflict(
             "The email belongs to another contact.",
             details=[detail("traits.email", "taken", "Merge the contacts, or use another address.")],
@@ -305,12 +433,13 @@ def _change(
     if change.unsubscribed is not None:
         contact.unsubscribed_at = (contact.unsubscribed_at or now) if change.unsubscribed else None
     contact.updated_at = max(contact.updated_at, now)
-    name = events.CONTACT_CREATED if is_new else events.CONTACT_UPDATED
+    name = events.CONTACT_CREATED if resolved.is_new else events.CONTACT_UPDATED
     now_is = (contact.email, contact.unsubscribed_at)
     changed |= {
         field for field, old, new in zip(("email", "unsubscribed_at"), before, now_is, strict=True) if old != new
     }
     changed |= {"tags"} if contact.tags != tags_before else set()
+    changed |= {"external_id"} if resolved.is_named else set()
     told = outbox.emit(tenant, name, {"contact_id": contact.id, "changed": sorted(changed)}, now)
     return [*saving(tenant, contact, directory), *store.tag_ops(tenant, contact, tags_before), told]
 
@@ -339,42 +468,47 @@ def _tags(contact: Contact, change: Change) -> list[str]:
     return tags
 
 
-def _with_tag(found: Sequence[Person | None], tag: str | None) -> list[Person | None]:
-    return [one if one is None or tag is None or tag in one.tags else None for one in found]
+def absorber(tenant: Tenant, contact_id: str) -> Contact | None:
+    """The active contact that the id leads to by now; None where it is gone."""
+    contact = store.fetch(tenant, [contact_id])
+    leads = contact_id
+    while leads in contact and contact[leads].merged_into is not None:
+        leads = contact[leads].merged_into or ""
+    found = contact.get(leads)
+    return found if found is not None and found.status == "active" else None
 
 
-def _answer_bytes(person: Person) -> int:
-    return escaped_size(strict_json.dumps(person.traits)) + _BESIDE_TRAITS
+def still_absorbs(tenant: Tenant, contact: Contact, source: Source) -> Op:
+    """The operation that refuses a transaction where the contact no longer takes the same rows from the source."""
+    return store.still_absorbs(tenant, contact, source)
 
 
-def _span(only: Filter, position: str) -> Range:
-    # An instant is exclusive on both sides, so the first position after it is that of the next millisecond.
-    low = FIRST if only.created_after is None else moment_sk(max(0, only.created_after + 1), "")
-    high = LAST if only.created_before is None else moment_sk(max(0, only.created_before), "")
-    return Range(low, min(high, position))
+def has_absorbed(tenant: Tenant, contact_id: str, move_id: str) -> None:
+    """All rows of a source lie in the contact's own partition now. May be repeated."""
+
+    def act() -> None:
+        contact = absorber(tenant, contact_id)
+        source = next((each for each in contact.absorbing if each.id == move_id), None) if contact else None
+        if contact is None or source is None:
+            return
+        contact.absorbing = tuple(each for each in contact.absorbing if each != source)
+        ops = [store.save(tenant, contact)]
+        is_last = all((each.anonymous_id, each.ceded_by) != source[2:] for each in contact.absorbing)
+        loser = absorber(tenant, source.ceded_by) if source.ceded_by is not None and is_last else None
+        if loser is not None and source.anonymous_id in loser.ceding and loser.id != contact.id:
+            del loser.ceding[source.anonymous_id]
+            ops.append(store.save(tenant, loser))
+        table.transact(ops)
+
+    retried(act)
 
 
-def _exact(tenant: Tenant, only: Filter) -> list[Contact]:
-    email = normal_email(only.email) if only.email is not None else None
-    if only.email is not None and email is None:
-        return []
-    names = Names(user=only.external_id, email=email)
-    found = store.identity_pointers(tenant, names.identities())
-    return list(store.fetch(tenant, set(found.values())).values())
+def drop_tags(tenant: Tenant, contact_id: str) -> None:
+    """Take a merged contact out of the lists by tag. May be repeated."""
+    store.drop_tags(tenant, contact_id)
 
 
-def _matches(contact: Contact, only: Filter, span: Range) -> bool:
-    position = moment_sk(contact.created_at, contact.id)
-    return (
-        contact.status == "active"
-        and (only.email is None or contact.email == normal_email(only.email))
-        and (only.external_id is None or contact.external_id == only.external_id)
-        and (only.tag is None or only.tag in contact.tags)
-        and span.low <= position < span.high
-    )
-
-
-def _retried(act: Callable[[], T]) -> T:
+def retried(act: Callable[[], T]) -> T:
     for attempt in range(_ATTEMPTS):
         try:
             return act()

@@ -2,28 +2,31 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
 from chalicelib.core import strict_json
-from chalicelib.features.contacts.model import Contact, Group, Person, pack_stamps, unpack_stamps
-from chalicelib.features.contacts.rules import Identity
+from chalicelib.core.lineage import Source
+from chalicelib.features.contacts import packing
+from chalicelib.features.contacts.model import MAX_GROUPS, Contact, Group, Person, Stamp
+from chalicelib.features.contacts.rules import Claim, Identity, Pointer
 from chalicelib.platform import lineage as lineages
 from chalicelib.platform import table
 from chalicelib.platform.keys import COUNTER_SHARDS, Key, Tenant, shard_of
 from chalicelib.platform.listing import Entry, Merge, Range
-from chalicelib.platform.table import ConditionFailed, Delete, Item, Op, Put, Update, attr
+from chalicelib.platform.table import Check, Condition, ConditionFailed, Delete, Item, Op, Put, Update, attr
 
 _COUNTER = "contacts"
 _ERASED_AT_ONCE = 100
 _AFTER_MARKERS, _LAST_ROW = "COUNTED$", "~"
 """Sort keys after those of `CONTACT` and of `COUNTED#…`."""
 
+_CLAIMANTS_AT_ONCE = 25
 
-def identity_pointers(tenant: Tenant, identities: Iterable[Identity]) -> dict[Identity, str]:
-    """The contact that each identity points to, where it points to any."""
+
+def identity_pointers(tenant: Tenant, identities: Iterable[Identity]) -> dict[Identity, Pointer]:
+    """Where each identity points, where it points anywhere."""
     keys = {tenant.identity(identity.kind, identity.value): identity for identity in identities}
-    return {keys[key]: item["contact"] for key, item in table.batch_get(keys).items()}
+    return {keys[key]: _pointer(item) for key, item in table.batch_get(keys).items()}
 
 
 def contact_key(tenant: Tenant, contact_id: str) -> Key:
@@ -31,9 +34,15 @@ def contact_key(tenant: Tenant, contact_id: str) -> Key:
 
 
 def fetch(tenant: Tenant, contact_ids: Iterable[str]) -> dict[str, Contact]:
-    """Contacts by id, deleted ones too; one call for each hundred."""
-    items = table.batch_get(tenant.contact(contact_id) for contact_id in contact_ids)
-    return {item["id"]: from_item(item) for item in items.values()}
+    """Contacts by id, and all that merged ones among them lead to; deleted ones too."""
+    wanted = list(dict.fromkeys(contact_ids))
+    items = table.batch_get(tenant.contact(contact_id) for contact_id in wanted)
+    return {ident: from_item(item) for ident, item in lineages.chains(tenant, items, wanted).items()}
+
+
+def from_items(tenant: Tenant, items: Mapping[Key, Item], contact_ids: Iterable[str]) -> list[Contact]:
+    """The same where the rows of these contacts were read already."""
+    return [from_item(item) for item in lineages.chains(tenant, items, contact_ids).values()]
 
 
 def fetch_one(tenant: Tenant, contact_id: str) -> Contact | None:
@@ -41,8 +50,18 @@ def fetch_one(tenant: Tenant, contact_id: str) -> Contact | None:
     return from_item(item) if item else None
 
 
+def last_of_chain(tenant: Tenant, contact: Contact) -> str | None:
+    """The contact that a merged one leads to in the end."""
+    item = table.get(tenant.contact(contact.id))
+    last = lineages.last_of_chain(tenant, item) if item else None
+    return last["id"] if last else contact.merged_into
+
+
 def save(tenant: Tenant, contact: Contact) -> Op:
-    """Write the contact over the version that was read; `contact.version` is then the one written."""
+    """Write the contact over the version that was read; `contact.version` is then the one written.
+
+    A contact that was merged leaves the list.
+    """
     read_version = contact.version
     contact.version += 1
     attrs = _attrs(contact)
@@ -50,6 +69,8 @@ def save(tenant: Tenant, contact: Contact) -> Op:
         entry = tenant.contact_entry(contact.id, contact.created_at)
         new = {"id": contact.id, "list_pk": entry.pk, "list_sk": entry.sk}
         return Put(tenant.contact(contact.id), attrs | new, attr("PK").not_exists())
+    if contact.merged_into is not None:
+        attrs |= {"list_pk": None, "list_sk": None}
     return Update(
         tenant.contact(contact.id),
         set_={name: value for name, value in attrs.items() if value is not None},
@@ -100,17 +121,75 @@ def erase(contact_id: str, rows: Iterable[Key], identities: Iterable[Key]) -> No
         table.transact(gone)
 
 
-def claim(tenant: Tenant, identity: Identity, contact_id: str, stale: str | None) -> Op:
-    """Point a free identity to the contact; refused where somebody else holds it."""
-    free = attr("PK").not_exists() | attr("contact").eq(contact_id)
-    if stale is not None:
-        free = free | attr("contact").eq(stale)
-    return Put(tenant.identity(identity.kind, identity.value), {"contact": contact_id}, free)
+def claim(tenant: Tenant, identity: Identity, claim: Claim) -> Op:
+    """Write where an identity points; refused where somebody else has changed it since it was read."""
+    key = tenant.identity(identity.kind, identity.value)
+    if claim.pointer is None:
+        return Delete(key, _is(claim.over or Pointer("")))
+    pointer = claim.pointer
+    unchanged: Condition = attr("PK").not_exists() | attr("contact").eq(pointer.contact)
+    if claim.over is not None:
+        unchanged = _is(claim.over)
+    attrs = {
+        "contact": pointer.contact,
+        "claim": None if pointer.claim is None else strict_json.dumps(list(_flat(pointer.claim))),
+        "user": pointer.user,
+    }
+    return Put(key, attrs, unchanged)
 
 
-def release(tenant: Tenant, identity: Identity, contact_id: str) -> Op:
-    """Give an identity up."""
-    return Delete(tenant.identity(identity.kind, identity.value), attr("contact").eq(contact_id))
+def email_claim(tenant: Tenant, address: str, contact_id: str, claim: Stamp) -> Op:
+    """Remember that the contact wants an address which somebody else holds; said once more, it changes nothing."""
+    return Put(tenant.email_claim(address, claim.moment, contact_id), {"contact": contact_id})
+
+
+def email_claimants(tenant: Tenant, address: str) -> Iterator[list[str]]:
+    """Contacts that have said the address while another held it, in pages, the earliest claim first.
+
+    Some are merged by now, or say another address.
+    """
+    pk, prefix = tenant.email_claims(address)
+    after = None
+    while True:
+        page = table.query(pk, prefix=prefix, limit=_CLAIMANTS_AT_ONCE, after=after)
+        yield [item["contact"] for item in page.items]
+        after = page.last
+        if after is None:
+            return
+
+
+def _is(pointer: Pointer) -> Condition:
+    is_there = attr("contact").eq(pointer.contact)
+    if pointer.claim is None:
+        return is_there & attr("claim").not_exists()
+    return is_there & attr("claim").eq(strict_json.dumps(list(_flat(pointer.claim))))
+
+
+def _pointer(item: Item) -> Pointer:
+    claim = None
+    if "claim" in item:
+        moment, made, message_id, receipt = strict_json.stored(item["claim"])
+        claim = Stamp(moment, bool(made), message_id, receipt)
+    return Pointer(item["contact"], claim, item.get("user"))
+
+
+def _flat(stamp: Stamp) -> tuple[int, int, str, str]:
+    return stamp.moment, int(stamp.server_made), stamp.message_id, stamp.receipt
+
+
+def still_absorbs(tenant: Tenant, contact: Contact, source: Source) -> Check:
+    """Holds as long as the contact takes these rows from the source, and has lost no other anonymous id since."""
+    ceding = attr("ceding").eq(contact.ceding) if contact.ceding else attr("ceding").not_exists()
+    takes = attr("status").eq("active") & attr("absorbing").contains(lineages.packed(source))
+    return Check(tenant.contact(contact.id), takes & ceding)
+
+
+def drop_tags(tenant: Tenant, contact_id: str) -> None:
+    """Remove the rows that list the contact under its tags."""
+    page = table.query(tenant.contact(contact_id).pk, prefix=tenant.tag(contact_id, "").sk)
+    ops = [Delete(Key(item["PK"], item["SK"])) for item in page.items]
+    for start in range(0, len(ops), table.MAX_TRANSACTION):
+        table.transact(ops[start : start + table.MAX_TRANSACTION])
 
 
 def tag_ops(tenant: Tenant, contact: Contact, before: Sequence[str]) -> list[Op]:
@@ -165,18 +244,18 @@ def count(tenant: Tenant) -> int:
 
 def from_item(item: Item) -> Contact:
     """The contact that a row stands for."""
-    return Contact(
+    contact = Contact(
         **_seen(item),
-        stamps=unpack_stamps(_json(item, "stamps", [])),
-        floors=_json(item, "floors", {}),
         scores=_json(item, "scores", {}),
         scored_by=item.get("scored_by"),
         status=item["status"],
         merged_into=item.get("merged_into"),
         version=item["version"],
         absorbing=lineages.of_item(item).sources,
-        ceding=item.get("ceding", {}),
+        ceding=dict(item.get("ceding", {})),
     )
+    packing.unpack(contact, item)
+    return contact
 
 
 def _seen(item: Item) -> dict[str, Any]:
@@ -189,10 +268,19 @@ def _seen(item: Item) -> dict[str, Any]:
         "email": item.get("email"),
         "traits": _json(item, "traits", {}),
         "tags": item.get("tags", []),
-        "groups": [Group(**group) for group in _json(item, "groups", [])],
+        "groups": _groups(_json(item, "groups", [])),
         "last_seen_at": item.get("last_seen_at"),
         "unsubscribed_at": item.get("unsubscribed_at"),
     }
+
+
+def _groups(packed: list[list[Any]]) -> list[Group]:
+    """The groups of all parts, each from the earliest moment on."""
+    joined: dict[str, int] = {}
+    for _, group_id, moment in packed:
+        joined[group_id] = min(moment, joined.get(group_id, moment))
+    ordered = sorted(joined.items(), key=lambda each: (each[1], each[0]))
+    return [Group(*each) for each in ordered[:MAX_GROUPS]]
 
 
 def _attrs(contact: Contact) -> dict[str, Any]:
@@ -201,19 +289,17 @@ def _attrs(contact: Contact) -> dict[str, Any]:
         "updated_at": contact.updated_at,
         "external_id": contact.external_id,
         "email": contact.email,
-        "traits": strict_json.dumps(contact.traits) if contact.traits else None,
-        "stamps": strict_json.dumps(pack_stamps(contact.stamps)) if contact.stamps else None,
-        "floors": strict_json.dumps(contact.floors) if contact.floors else None,
         "tags": contact.tags or None,
-        "groups": strict_json.dumps([asdict(group) for group in contact.groups]) if contact.groups else None,
         "scores": strict_json.dumps(contact.scores) if contact.scores else None,
         "scored_by": contact.scored_by,
         "last_seen_at": contact.last_seen_at,
         "unsubscribed_at": contact.unsubscribed_at,
         "status": contact.status,
+        "merged_into": contact.merged_into,
         "version": contact.version,
         "absorbing": [lineages.packed(source) for source in contact.absorbing] or None,
         "ceding": contact.ceding or None,
+        **packing.pack(contact),
     }
 
 

@@ -1,0 +1,110 @@
+"""How contacts become one, and how an anonymous id leaves one for another. Pure: it changes the contacts it is given.
+
+What a contact shows of its parts is judged anew afterwards, by `fold.settle`.
+"""
+
+from chalicelib.core import scoring
+from chalicelib.core.lineage import Source
+from chalicelib.features.contacts import fold
+from chalicelib.features.contacts.model import BY_NO_SETTINGS, MAX_TAGS, Contact, Part, anonymous_part, normal_tags
+
+_MAX_ALIASES = 200
+_MAX_PARTS = 200
+
+
+def absorb(target: Contact, source: Contact, move_id: str) -> None:
+    """Let the target have all that the source has, which becomes a merged contact.
+
+    `move_id` names the move of its events.
+
+    The cores stay apart until `unite_cores` or a Merge says how they are to be judged.
+    """
+    for name, part in source.parts.items():
+        fold.unite(target.parts.setdefault(name, Part(of=part.of)), part)
+    target.users |= {user: core for user, core in source.users.items() if user not in target.users}
+    target.aliases = sorted({*target.aliases, *source.aliases})[-_MAX_ALIASES:]
+    target.merges = list(dict.fromkeys([*target.merges, *source.merges]))
+    target.clashes = list(dict.fromkeys([*target.clashes, *source.clashes]))
+    target.tags = normal_tags([*target.tags, *source.tags])[:MAX_TAGS]
+    unsubscribed = [moment for moment in (target.unsubscribed_at, source.unsubscribed_at) if moment is not None]
+    target.unsubscribed_at = min(unsubscribed, default=None)
+    _add_scores(target, source)
+    # What the source was taking from the target has come home by this.
+    moves = [*target.absorbing, *(each for each in source.absorbing if each.contact_id != target.id)]
+    target.absorbing = (*moves, Source(move_id, source.id))
+    ceded = source.ceding | target.ceding
+    target.ceding = {who: to for who, to in ceded.items() if anonymous_part(who) not in target.parts}
+    source.status, source.merged_into = "merged", target.id
+    # What it had stands in the target only, so that no row keeps what is deleted there.
+    source.parts, source.stands, source.traits, source.users = {}, {}, {}, {}
+    source.aliases, source.merges, source.clashes, source.groups, source.tags = [], [], [], [], []
+    source.absorbing, source.ceding, source.external_id, source.last_seen_at = (), {}, None, None
+    source.scores, source.scored_by, source.unsubscribed_at = {}, None, None
+
+
+def unite_cores(contact: Contact, into: str, core: str) -> None:
+    """Judge what was said under two cores as one: no merge stands between them. The contact's own core remains."""
+    if into == core:
+        return
+    if core == contact.id:
+        into, core = core, into
+    gone = contact.parts.pop(core, None)
+    if gone is not None:
+        fold.unite(contact.parts.setdefault(into, Part(of=into)), gone)
+    for part in contact.parts.values():
+        part.of = into if part.of == core else part.of
+    contact.users = {user: into if at == core else at for user, at in contact.users.items()}
+    contact.merges = [
+        merge._replace(
+            target=into if merge.target == core else merge.target,
+            source=into if merge.source == core else merge.source,
+        )
+        for merge in contact.merges
+    ]
+
+
+def take_out(loser: Contact, winner: Contact, anonymous_id: str, core: str, move_id: str) -> None:
+    """Let an anonymous id, with what was said under it alone, go over to a core of another contact."""
+    name = anonymous_part(anonymous_id)
+    winner.ceding.pop(anonymous_id, None)
+    part = loser.parts.pop(name, None)
+    if part is None:
+        return
+    fold.unite(winner.parts.setdefault(name, Part(of=core)), part)
+    winner.parts[name].of = core
+    lying = [loser.id, *(s.contact_id for s in loser.absorbing if s.anonymous_id in (None, anonymous_id))]
+    partitions = [each for each in dict.fromkeys(lying) if each != winner.id]
+    moves = [Source(f"{move_id}.{n}", each, anonymous_id, loser.id) for n, each in enumerate(partitions)]
+    winner.absorbing = (*winner.absorbing, *moves)
+    loser.absorbing = tuple(source for source in loser.absorbing if source.anonymous_id != anonymous_id)
+    loser.ceding[anonymous_id] = winner.id
+    # Which points went with the events, only the events can tell.
+    loser.scored_by = None if loser.scored_by is None else BY_NO_SETTINGS
+    winner.scored_by = BY_NO_SETTINGS
+
+
+def _add_scores(target: Contact, source: Contact) -> None:
+    if source.scored_by is None:
+        return
+    if target.scored_by not in (None, source.scored_by):
+        target.scored_by = BY_NO_SETTINGS
+        return
+    target.scored_by = source.scored_by
+    names = target.scores.keys() | source.scores.keys()
+    target.scores = {name: scoring.merge(target.scores.get(name, {}), source.scores.get(name, {})) for name in names}
+
+
+def part_of(contact: Contact, anonymous_id: str, core: str) -> str:
+    """The name of the part for what is said under an anonymous id alone; it is made under that core where it is new.
+
+    A contact has so many at the most: then the one that did something least lately can no longer leave.
+    """
+    name = anonymous_part(anonymous_id)
+    if name not in contact.parts:
+        contact.parts[name] = Part(of=core)
+        others = [each for each in contact.parts if each.startswith("a:") and each != name]
+        if len(others) >= _MAX_PARTS:
+            oldest = min(others, key=lambda each: (contact.parts[each].seen or 0, each))
+            gone = contact.parts.pop(oldest)
+            fold.unite(contact.parts.setdefault(gone.of, Part(of=gone.of)), gone)
+    return name

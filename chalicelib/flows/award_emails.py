@@ -1,0 +1,48 @@
+"""Give addresses to whoever claimed them first, on the bus.
+
+What: where a holder has given an address up, is deleted, or has a later claim than somebody else, the first claimant
+among the contacts whose email that is becomes its holder. May be repeated: it decides anew by what it reads, and one
+transaction changes both contacts.
+"""
+
+from collections.abc import Sequence
+
+from chalicelib.core import events, ids
+from chalicelib.features.activity import service as activity
+from chalicelib.features.activity.model import Event
+from chalicelib.features.contacts import service as contacts
+from chalicelib.platform import table
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.table import Op
+
+
+def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
+    """Award the addresses that these events tell of."""
+    addresses = {str(address): event.created_at for event in told for address in event.data.get("addresses", [])}
+    for address, moment in addresses.items():
+        contacts.retried(lambda address=address, moment=moment: _award(tenant, address, moment))  # type: ignore[misc]
+
+
+def _award(tenant: Tenant, address: str, moment: int) -> None:
+    award = contacts.awarding(tenant, address, moment)
+    if award is None:
+        return
+    notes: list[Op] = []
+    if award.loser is not None:
+        notes += activity.event_ops(tenant, _note(award.loser.id, award.winner.id, moment))
+    table.transact([*award.ops, *notes])
+
+
+def _note(contact_id: str, holder_id: str, moment: int) -> Event:
+    """What the timeline of the one that lost the address tells."""
+    return Event(
+        id=ids.new_id("evt"),
+        name=events.IDENTITY_CONFLICT,
+        type="system",
+        contact_id=contact_id,
+        properties={"kind": "email", "held_by": holder_id},
+        context={},
+        timestamp=moment,
+        received_at=moment,
+    )

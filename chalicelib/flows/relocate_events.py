@@ -1,0 +1,51 @@
+"""Move the events of a source to the contact that is absorbing it: a job, page by page.
+
+What: first all rows are copied, then, after the indexes had time to show the copies, the originals are removed. Until
+the last one is gone the contact reads both places. May be repeated and doubled at any point: copies come out the same,
+and each page is written only if the contact still absorbs that source, so a move that another one has overtaken stops.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chalicelib.features.activity import service as activity
+from chalicelib.features.contacts import service as contacts
+from chalicelib.platform import table
+from chalicelib.platform.jobs import Later
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.table import ConditionFailed, Put
+
+_SETTLING_S = 60
+"""Seconds for which copies and originals both stand: an index follows the table within one or two."""
+
+
+def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | Later | None:
+    """Do some pages. `data`: `{contact, move, phase?: copy | remove, after?}`; returns that of the next run."""
+    phase, after = data.get("phase", "copy"), data.get("after")
+    same = {"contact": data["contact"], "move": data["move"]}
+    while True:
+        contact = contacts.absorber(tenant, data["contact"])
+        source = next((each for each in contact.absorbing if each.id == data["move"]), None) if contact else None
+        if contact is None or source is None:
+            return None
+        ops, following = activity.move_page(tenant, contact.lineage, source, after, remove=phase == "remove")
+        try:
+            if ops:
+                table.transact([*ops, contacts.still_absorbs(tenant, contact, source)])
+        except ConditionFailed:
+            # What is this contact's has changed meanwhile: the same page is judged again.
+            return same | {"phase": phase, "after": after}
+        if phase == "remove" and any(isinstance(op, Put) for op in ops):
+            # A row had no copy yet; the copy made now needs its time too.
+            return Later(same | {"phase": phase}, _SETTLING_S)
+        if following is None:
+            break
+        after = following
+        if not has_time():
+            return same | {"phase": phase, "after": after}
+    if phase == "copy":
+        return Later(same | {"phase": "remove"}, _SETTLING_S)
+    if source.anonymous_id is None:
+        contacts.drop_tags(tenant, source.contact_id)
+    contacts.has_absorbed(tenant, contact.id, source.id)
+    return None

@@ -1,0 +1,140 @@
+"""Whatever order facts arrive in, doubled or late, the contacts are those of the oracle."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib.platform import queues
+from chalicelib.platform.keys import Tenant
+from chalicelib.workers import bus, jobs
+from tests.support import identities, identity_oracle, pipeline
+from tests.support.identities import Feed
+from tests.support.identity_oracle import Fact, Seen
+from tests.support.memory_table import MemoryTable
+
+TENANT = Tenant("proj_0")
+USERS = ["u1", "u2", "u3", "u4"]
+VISITORS = ["a", "b", "u2"]
+"""One visitor's id is a user id too: an alias's previous id may be either."""
+
+
+class World:
+    """The workers on a table in memory."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.table = MemoryTable()
+        self.table.install(monkeypatch)
+        self.jobs: list[str] = []
+        self._told = 0
+        monkeypatch.setattr(queues, "send", self._send)
+
+    def _send(self, _url: str, body: str, **_delay: int) -> None:
+        self.jobs.append(body)
+
+    def run_bus(self) -> bool:
+        records, self._told = self.table.records[self._told :], len(self.table.records)
+        assert bus.handle({"Records": records}, pipeline.Context()) == {"batchItemFailures": []}
+        return bool(records)
+
+    def run_jobs(self) -> bool:
+        bodies, self.jobs = self.jobs, []
+        messages = [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]
+        assert jobs.handle({"Records": messages}, pipeline.Context()) == {"batchItemFailures": []}
+        return bool(bodies)
+
+    def settle(self) -> None:
+        """Run bus and jobs until nothing is left to do."""
+        while self.run_bus() or self.run_jobs():
+            pass
+
+    def active(self) -> list[str]:
+        return [row["id"] for row in self.table.rows.values() if row["SK"] == "CONTACT" and row["status"] == "active"]
+
+    def seen(self) -> list[Seen]:
+        return identities.seen(TENANT, self.active)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, engine: str) -> Iterator[Callable[[], World]]:
+    with monkeypatch.context() as patched:
+        yield lambda: World(patched)
+
+
+def facts_of(kinds: list[str], most: int) -> st.SearchStrategy[list[Fact]]:
+    return st.lists(fact_of(kinds), min_size=2, max_size=most).map(named)
+
+
+def named(facts: list[Fact]) -> list[Fact]:
+    """Each with a message id of its own, which is not its place in time."""
+    return [Fact(**(vars(fact) | {"ident": f"m{(n * 7) % 23:02d}"})) for n, fact in enumerate(facts)]
+
+
+@st.composite
+def fact_of(draw: st.DrawFn, kinds: list[str]) -> Fact:
+    kind = draw(st.sampled_from(kinds))
+    at = draw(st.integers(0, 20))
+    user, other = draw(st.sampled_from(USERS)), draw(st.sampled_from(USERS))
+    if kind == "merge":
+        how = draw(st.sampled_from(["prefer_target", "prefer_source", "newest"]))
+        return Fact("", kind, at, user=user, source=other, preference=how)
+    if kind == "alias":
+        return Fact("", kind, at, user=user, previous=draw(st.sampled_from([*USERS, *VISITORS])))
+    who = draw(st.sampled_from(["user", "anonymous", "both"]))
+    visitor = draw(st.sampled_from(VISITORS))
+    ids: dict[str, Any] = {
+        "user": user if who != "anonymous" else None,
+        "anonymous": visitor if who != "user" else None,
+    }
+    if kind == "identify":
+        value = st.none() | st.integers(1, 3)
+        address = st.none() | st.sampled_from(["x@x.io", "y@x.io"])
+        traits = draw(st.fixed_dictionaries({}, optional={"plan": value, "name": value, "email": address}))
+        return Fact("", kind, at, traits=traits, **ids)
+    if kind == "group":
+        return Fact("", kind, at, group=draw(st.sampled_from("gh")), **ids)
+    return Fact("", kind, at, campaign=draw(st.sampled_from([None, "s1", "s2"])), **ids)
+
+
+def key(seen: Seen) -> list[str]:
+    return sorted(seen.events)
+
+
+def check(world: World, facts: list[Fact], order: list[Fact], *, in_between: bool) -> None:
+    """Arrive in that order; with `in_between` the bus and the jobs run after each fact, else at the end."""
+    feed = Feed(TENANT, facts)
+    for fact in order:
+        feed.arrive(fact)
+        if in_between:
+            world.settle()
+    world.settle()
+    assert sorted(world.seen(), key=key) == sorted(identity_oracle.contacts(facts), key=key)
+
+
+COMMON = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@COMMON
+@given(facts=facts_of(["identify", "track", "group", "alias"], 12), data=st.data(), in_between=st.booleans())
+def test_contacts_do_not_depend_on_the_order_of_arrival(
+    world: Callable[[], World], facts: list[Fact], data: st.DataObject, in_between: bool
+) -> None:
+    order = data.draw(st.permutations(facts))
+    again = data.draw(st.lists(st.sampled_from(facts), max_size=3))
+    check(world(), facts, [*order, *again], in_between=in_between)
+
+
+@COMMON
+@given(facts=facts_of(["identify", "track", "alias", "merge", "merge"], 10), data=st.data(), in_between=st.booleans())
+def test_merges_end_the_same_wherever_they_fall(
+    world: Callable[[], World], facts: list[Fact], data: st.DataObject, in_between: bool
+) -> None:
+    known = [Fact(f"k{user}", "track", 0, user=user) for user in USERS]
+    merges = [fact for fact in facts if fact.kind == "merge"]
+    order = data.draw(st.permutations(facts))
+    in_turn = iter(merges)
+    # Merges act on what there is, so among themselves they keep their order.
+    order = [next(in_turn) if fact.kind == "merge" else fact for fact in order]
+    check(world(), [*known, *facts], [*known, *order], in_between=in_between)

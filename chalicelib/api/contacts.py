@@ -16,6 +16,7 @@ from chalicelib.features.contacts.rules import Names
 from chalicelib.features.contacts.schemas import (
     ContactAnswer,
     ContactImport,
+    ContactMerge,
     ContactPatch,
     DeletedAnswer,
     GroupAnswer,
@@ -24,6 +25,7 @@ from chalicelib.features.contacts.schemas import (
     shown,
 )
 from chalicelib.features.segments import service as segments
+from chalicelib.flows import merge_contacts
 from chalicelib.flows.segments import purge, read_profile
 
 router = Router("contacts")
@@ -134,6 +136,21 @@ def delete_contact(call: Call[DeleteQuery, None]) -> DeletedAnswer:
     """Delete a contact: it is gone from every read at once, its identities are free, and it is purged after 30 days."""
     purge.delete(call.tenant, call.path["contact_id"], call.now, purges=call.query.purge)
     return DeletedAnswer(id=call.path["contact_id"], deleted=True)
+
+
+@router.post(
+    "/v1/contacts/{contact_id}/merge",
+    scope="contacts:write",
+    body=ContactMerge,
+    answer=ContactAnswer,
+    status=200,
+    idempotent=True,
+)
+def merge_contact(call: Call[None, ContactMerge]) -> ContactAnswer:
+    """Merge another contact into this one, with all that is its; from then on it answers 404, and where it went."""
+    source, preference = call.body.source_contact_id, call.body.conflict_resolution
+    target = call.path["contact_id"]
+    return shown(merge_contacts.run(call.tenant, target, source, preference, _received(call), call.receipt))
 
 
 @router.get("/v1/contacts/{contact_id}/export", scope="contacts:read", query=PageQuery, answer=ContactExport)

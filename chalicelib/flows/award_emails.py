@@ -7,9 +7,8 @@ transaction changes both contacts.
 
 from collections.abc import Sequence
 
-from chalicelib.core import events, ids
+from chalicelib.core import events
 from chalicelib.features.activity import service as activity
-from chalicelib.features.activity.model import Event
 from chalicelib.features.contacts import service as contacts
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
@@ -30,19 +29,7 @@ def _award(tenant: Tenant, address: str, moment: int) -> None:
         return
     notes: list[Op] = []
     if award.loser is not None:
-        notes += activity.event_ops(tenant, _note(award.loser.id, award.winner.id, moment))
+        clash = {"kind": "email", "held_by": award.winner.id}
+        note = activity.note(award.loser.id, events.IDENTITY_CONFLICT, clash, moment)
+        notes += activity.event_ops(tenant, note)
     table.transact([*award.ops, *notes])
-
-
-def _note(contact_id: str, holder_id: str, moment: int) -> Event:
-    """What the timeline of the one that lost the address tells."""
-    return Event(
-        id=ids.new_id("evt"),
-        name=events.IDENTITY_CONFLICT,
-        type="system",
-        contact_id=contact_id,
-        properties={"kind": "email", "held_by": holder_id},
-        context={},
-        timestamp=moment,
-        received_at=moment,
-    )

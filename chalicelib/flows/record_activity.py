@@ -7,10 +7,10 @@ repeated at any point: the message row is in the event's transaction, so what wa
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.core import clock, events, ids
+from chalicelib.core import clock, events
 from chalicelib.core.errors import Unavailable
 from chalicelib.features.activity import service as activity
 from chalicelib.features.activity.intake import Accepted
@@ -309,15 +309,5 @@ def _settle_emails(
 
 def _note(contact: Contact, event: Accepted, name: str, properties: dict[str, Any]) -> Event:
     """A row that the server adds to the timeline, at the moment of the event that caused it and under its ids."""
-    return Event(
-        id=ids.new_id("evt"),
-        name=name,
-        type="system",
-        contact_id=contact.id,
-        properties=properties,
-        context={},
-        timestamp=event.timestamp,
-        received_at=event.received_at,
-        user_id=event.user_id,
-        anonymous_id=event.anonymous_id,
-    )
+    note = activity.note(contact.id, name, properties, event.timestamp)
+    return replace(note, received_at=event.received_at, user_id=event.user_id, anonymous_id=event.anonymous_id)

@@ -24,7 +24,7 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
     phase, after = data.get("phase", "copy"), data.get("after")
     same = {"contact": data["contact"], "move": data["move"]}
     while True:
-        contact = contacts.absorber(tenant, data["contact"])
+        contact = contacts.heir(tenant, data["contact"])
         source = next((each for each in contact.absorbing if each.id == data["move"]), None) if contact else None
         if contact is None or source is None:
             return None

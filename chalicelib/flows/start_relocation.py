@@ -16,7 +16,7 @@ KIND = "relocate"
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """Start the jobs; each moves what one contact takes from one source."""
     for event in told:
-        contact = contacts.absorber(tenant, str(event.data["contact_id"]))
+        contact = contacts.heir(tenant, str(event.data["contact_id"]))
         if contact is None:
             continue
         for source in contact.absorbing:

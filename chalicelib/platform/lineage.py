@@ -33,18 +33,6 @@ def find(tenant: Tenant, contact_id: str) -> Lineage | None:
     return of_item(item) if item and item["status"] == "active" else None
 
 
-def last_of_chain(tenant: Tenant, item: Item) -> Item | None:
-    """The contact's row that a merged contact's row leads to in the end, whatever its status; None for a dead end."""
-    for _ in range(_HOPS_MAX):
-        if item["status"] != "merged":
-            return item
-        following = table.get(tenant.contact(item["merged_into"]))
-        if following is None:
-            return None
-        item = following
-    return None
-
-
 def chains(tenant: Tenant, known: Mapping[Key, Item], contact_ids: Iterable[str]) -> dict[str, Item]:
     """Rows by contact id: those of `known`, and all to which the merged ones among `contact_ids` lead.
 
@@ -84,7 +72,7 @@ def owners(tenant: Tenant, rows: Sequence[tuple[str, Item]], known: Mapping[Key,
 def _next(found: Mapping[str, Item], contact_id: str | None, row: Item) -> str | None:
     """The contact itself where it is the row's, another one that may be, None where there is none."""
     item = found.get(contact_id or "")
-    if item is None or item["status"] == "deleted":
+    if item is None or item["status"] not in ("active", "merged"):
         return None
     if item["status"] == "merged":
         return str(item["merged_into"])

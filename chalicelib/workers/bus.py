@@ -27,7 +27,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.CONTACT_DELETED: (count_contacts.run, on_events.run, award_emails.run, purge.start),
     events.CONTACT_PURGE_DUE: (purge.start,),
     events.CONTACT_MERGED: (count_contacts.run, on_events.run, start_relocation.run),
-    events.VISITOR_MOVED: (start_relocation.run,),
+    events.VISITOR_MOVED: (on_events.run, start_relocation.run),
     events.EMAIL_CONTESTED: (award_emails.run,),
     events.CONTACT_RESCORED: (on_events.run,),
     events.SCORING_CHANGED: (rescore.start,),

@@ -47,6 +47,7 @@ CALLS: dict[tuple[str, str], list[Foreign]] = {
     ("GET", "/v1/contacts/{contact_id}/events"): [NOT_FOUND],
     ("GET", "/v1/contacts/{contact_id}/segments"): [NOT_FOUND],
     ("GET", "/v1/contacts/{contact_id}/export"): [NOT_FOUND],
+    ("POST", "/v1/contacts/{contact_id}/merge"): [Foreign(404, {"source_contact_id": "cntct_mine"})],
     ("POST", "/v1/segments"): [
         Foreign(201, {"name": "Mine", "type": "static"}),
         Foreign(422, {"name": "Mine", "type": "static", "contact_ids": ["{contact_id}"]}),
@@ -136,6 +137,17 @@ def test_nothing_of_the_other_project_is_seen_or_changed(
         assert answer.status == call.status, answer.text
         assert not set(theirs.values()) & set(ULID.findall(answer.text)), answer.text
         assert answer.status != 200 or answer.json.get("data", []) == [] or "keys" in endpoint.path
+    assert everything(other_client, theirs) == before
+
+
+def test_a_contact_of_the_other_project_is_not_merged_into_an_own_one(
+    client: Client, other_client: Client, theirs: dict[str, str]
+) -> None:
+    before = everything(other_client, theirs)
+    own = client.post("/v1/contacts", {"external_id": "mine"}).json["id"]
+    answer = client.post(f"/v1/contacts/{own}/merge", {"source_contact_id": theirs["contact_id"]})
+    assert answer.status == 404
+    assert not set(theirs.values()) & set(ULID.findall(answer.text)), answer.text
     assert everything(other_client, theirs) == before
 
 

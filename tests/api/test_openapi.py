@@ -182,6 +182,9 @@ def test_the_answers_of_the_management_api_fit_its_document(
     call("POST", "/v1/contacts", 200, {"external_id": "u2", "email": "a@example.com"})
     call("PATCH", f"/v1/contacts/{contact}", 200, {"traits": {"plan": "scale"}, "unsubscribed": True})
     call("PATCH", f"/v1/contacts/{contact}", 422, {"traits": "x"})
+    source = call("POST", "/v1/contacts", 201, {"external_id": "u3"})["id"]
+    call("POST", f"/v1/contacts/{contact}/merge", 200, {"source_contact_id": source})
+    call("GET", f"/v1/contacts/{source}", 404)
     rules = {"operator": "AND", "conditions": [{"field": "events.signed_up", "op": "count_gte", "value": 1}]}
     dynamic = call("POST", "/v1/segments", 201, {"name": "Dynamic", "rules": rules})["id"]
     static = call("POST", "/v1/segments", 201, {"name": "Static", "type": "static"})["id"]

@@ -10,6 +10,7 @@ from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.rules import Names
 from chalicelib.features.contacts.service import Received
+from chalicelib.flows import merge_contacts
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from tests.support import pipeline
@@ -54,7 +55,7 @@ class Feed:
         call = self._calls[fact.ident]
         preference: Any = fact.preference
         receipt = Receipt(self.tenant, RECEIVED)
-        contacts.merge(self.tenant, target, source, preference, call, receipt, lambda _contact: {})
+        merge_contacts.run(self.tenant, target, source, preference, call, receipt)
 
 
 def accepted(fact: Fact) -> Accepted:

@@ -7,54 +7,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.platform import queues
 from chalicelib.platform.keys import Tenant
-from chalicelib.workers import bus, jobs
-from tests.support import identities, identity_oracle, pipeline
+from tests.support import identities, identity_oracle
 from tests.support.identities import Feed
 from tests.support.identity_oracle import Fact, Seen
-from tests.support.memory_table import MemoryTable
+from tests.support.memory_world import World
 
 TENANT = Tenant("proj_0")
 USERS = ["u1", "u2", "u3", "u4"]
 VISITORS = ["a", "b", "u2"]
 """One visitor's id is a user id too: an alias's previous id may be either."""
-
-
-class World:
-    """The workers on a table in memory."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.table = MemoryTable()
-        self.table.install(monkeypatch)
-        self.jobs: list[str] = []
-        self._told = 0
-        monkeypatch.setattr(queues, "send", self._send)
-
-    def _send(self, _url: str, body: str, **_delay: int) -> None:
-        self.jobs.append(body)
-
-    def run_bus(self) -> bool:
-        records, self._told = self.table.records[self._told :], len(self.table.records)
-        assert bus.handle({"Records": records}, pipeline.Context()) == {"batchItemFailures": []}
-        return bool(records)
-
-    def run_jobs(self) -> bool:
-        bodies, self.jobs = self.jobs, []
-        messages = [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]
-        assert jobs.handle({"Records": messages}, pipeline.Context()) == {"batchItemFailures": []}
-        return bool(bodies)
-
-    def settle(self) -> None:
-        """Run bus and jobs until nothing is left to do."""
-        while self.run_bus() or self.run_jobs():
-            pass
-
-    def active(self) -> list[str]:
-        return [row["id"] for row in self.table.rows.values() if row["SK"] == "CONTACT" and row["status"] == "active"]
-
-    def seen(self) -> list[Seen]:
-        return identities.seen(TENANT, self.active)
 
 
 @pytest.fixture
@@ -110,7 +72,7 @@ def check(world: World, facts: list[Fact], order: list[Fact], *, in_between: boo
         if in_between:
             world.settle()
     world.settle()
-    assert sorted(world.seen(), key=key) == sorted(identity_oracle.contacts(facts), key=key)
+    assert sorted(identities.seen(TENANT, world.active), key=key) == sorted(identity_oracle.contacts(facts), key=key)
 
 
 COMMON = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

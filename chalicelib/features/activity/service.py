@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from chalicelib.core import clock, strict_json
+from chalicelib.core import clock, ids, strict_json
 from chalicelib.core.lineage import Lineage, Source
 from chalicelib.features.activity import store
 from chalicelib.features.activity.model import Event
@@ -17,6 +18,7 @@ MOVED_AT_ONCE = 40
 """Rows of 32 KB and more fit into one transaction so."""
 
 _HISTORY_PAGE = 100
+_OWNED_AT_ONCE = 100
 _BESIDE_PROPERTIES = 2_000
 """Bytes of the rest of an event in an answer, at the most: names and ids, escaped."""
 
@@ -130,6 +132,31 @@ def move_page(
     return ops, following
 
 
+def note(contact_id: str, name: str, properties: Mapping[str, Any], moment: int) -> Event:
+    """An event by which the server tells on the timeline what it did, at `moment` in ms."""
+    return Event(
+        id=ids.new_id("evt"),
+        name=name,
+        type="system",
+        contact_id=contact_id,
+        properties=dict(properties),
+        context={},
+        timestamp=moment,
+        received_at=moment,
+    )
+
+
+def owned_page(
+    tenant: Tenant, of: Lineage, partition: str, after: str | None
+) -> tuple[list[Key], set[tuple[str | None, str | None]], str | None]:
+    """Rows of a contact's events in one of its partitions, whatever its status; the user and anonymous ids that they
+    tell of; and where to go on, None at the end."""
+    rows, following = store.lying(tenant, partition, after, _OWNED_AT_ONCE)
+    own = [row for row in rows if store.is_of(of, partition, row)]
+    told = {(row.get("user_id"), row.get("anonymous_id")) for row in own}
+    return [Key(row["PK"], row["SK"]) for row in own], told, following
+
+
 def mark_days(tenant: Tenant, events: Iterable[tuple[int, str]]) -> None:
     """Note the days that have events, given as (moment in ms, event id); may be repeated."""
     days: dict[str, list[str]] = {}
@@ -151,5 +178,7 @@ __all__ = [
     "message_key",
     "message_op",
     "move_page",
+    "note",
+    "owned_page",
     "recent",
 ]

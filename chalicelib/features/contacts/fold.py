@@ -48,11 +48,12 @@ def merge_traits(contact: Contact, name: str, traits: Mapping[str, Any], stamp: 
     overflow: list[str] = []
     room = _Room(contact)
     side = verdict.sides(contact) if contact.merges else None
+    cores = frozenset([part.of])
     _note_address(part, traits.get("email"), stamp)
     # Removals first: what they free may be used by the same call.
     for key, value in sorted(traits.items(), key=lambda item: item[1] is not None):
         current = part.says.get(key)
-        if stamp.receipt < verdict.floor(contact, key) or (current is not None and current.stamp >= stamp):
+        if stamp.receipt < verdict.floor(contact, key, cores) or (current is not None and current.stamp >= stamp):
             continue
         part.says[key] = Said(stamp, value)
         if not room.settle(key, verdict.winner(contact, key, side)):

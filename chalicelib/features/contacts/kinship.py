@@ -6,7 +6,15 @@ What a contact shows of its parts is judged anew afterwards, by `fold.settle`.
 from chalicelib.core import scoring
 from chalicelib.core.lineage import Source
 from chalicelib.features.contacts import fold
-from chalicelib.features.contacts.model import BY_NO_SETTINGS, MAX_TAGS, Contact, Part, anonymous_part, normal_tags
+from chalicelib.features.contacts.model import (
+    BY_NO_SETTINGS,
+    MAX_TAGS,
+    Contact,
+    Part,
+    anonymous_id_of,
+    anonymous_part,
+    normal_tags,
+)
 
 _MAX_ALIASES = 200
 _MAX_PARTS = 200
@@ -102,7 +110,7 @@ def part_of(contact: Contact, anonymous_id: str, core: str) -> str:
     name = anonymous_part(anonymous_id)
     if name not in contact.parts:
         contact.parts[name] = Part(of=core)
-        others = [each for each in contact.parts if each.startswith("a:") and each != name]
+        others = [each for each in contact.parts if anonymous_id_of(each) is not None and each != name]
         if len(others) >= _MAX_PARTS:
             oldest = min(others, key=lambda each: (contact.parts[each].seen or 0, each))
             gone = contact.parts.pop(oldest)

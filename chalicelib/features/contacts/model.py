@@ -23,8 +23,11 @@ MAX_GROUPS = 100
 
 _MAX_EMAIL_BYTES = 254
 _MAX_LOCAL_BYTES = 64
+_ANONYMOUS = "a:"
 
-Status = Literal["active", "deleted", "merged"]
+Status = Literal["active", "deleted", "purging", "merged"]
+"""A contact that is being purged is deleted too, and nothing moves to it any more."""
+
 IdentityKind = Literal["user", "anonymous", "email"]
 Preference = Literal["prefer_target", "prefer_source", "newest"]
 
@@ -113,7 +116,12 @@ class Part:
 
 def anonymous_part(anonymous_id: str) -> str:
     """The name of the part that holds what was said under an anonymous id alone."""
-    return f"a:{anonymous_id}"
+    return f"{_ANONYMOUS}{anonymous_id}"
+
+
+def anonymous_id_of(part: str) -> str | None:
+    """The anonymous id that a part is named by; None for a core."""
+    return part.removeprefix(_ANONYMOUS) if part.startswith(_ANONYMOUS) else None
 
 
 @dataclass(slots=True)

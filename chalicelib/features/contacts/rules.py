@@ -186,6 +186,9 @@ class Directory:
             return None
         identity, holder = Identity("email", wanted), self.home("email", wanted)
         if holder is contact:
+            if self._pointers[identity].contact != contact.id:
+                # It came with a contact that is part of this one now: whoever gives an address up knows only himself.
+                self._claim(contact, identity, Pointer(contact.id))
             contact.email = wanted
             return None
         if (holder is not None and holder.email == wanted) or identity not in self._known:
@@ -328,6 +331,8 @@ class Directory:
 
     def _claim(self, contact: Contact, identity: Identity, pointer: Pointer) -> None:
         self._pointers[identity] = pointer
+        if identity.kind == "anonymous":
+            contact.ceding.pop(identity.value, None)
         pending = self._pending.setdefault(contact.id, {})
         before = pending.get(identity)
         if before is not None and before.pointer is None and before.over is not None and before.over[0] == pointer[0]:

@@ -14,6 +14,7 @@ from chalicelib.features.contacts.model import (
     MAX_TRAIT_KEYS,
     Group,
     Person,
+    Preference,
     normal_email,
 )
 
@@ -89,6 +90,16 @@ class ContactImport(ContactPatch):
 
     external_id: ExternalId | None = None
     email: Email | None = None
+
+
+class ContactMerge(Body):
+    """Which contact becomes part of this one."""
+
+    source_contact_id: Annotated[str, Field(min_length=1, max_length=64, examples=["cntct_dup_9z3n"])]
+    conflict_resolution: Annotated[
+        Preference,
+        Field(description="Which side's trait stands, of what was said before the merge; what is said later wins."),
+    ] = "prefer_target"
 
 
 class ContactAnswer(Answer):

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from chalicelib.core import strict_json
 from chalicelib.core.lineage import Source
 from chalicelib.features.contacts import packing
-from chalicelib.features.contacts.model import MAX_GROUPS, Contact, Group, Person, Stamp
+from chalicelib.features.contacts.model import MAX_GROUPS, Contact, Group, Person, Stamp, anonymous_id_of
 from chalicelib.features.contacts.rules import Claim, Identity, Pointer
 from chalicelib.platform import lineage as lineages
 from chalicelib.platform import table
@@ -16,9 +17,8 @@ from chalicelib.platform.listing import Entry, Merge, Range
 from chalicelib.platform.table import Check, Condition, ConditionFailed, Delete, Item, Op, Put, Update, attr
 
 _COUNTER = "contacts"
-_ERASED_AT_ONCE = 100
-_AFTER_MARKERS, _LAST_ROW = "COUNTED$", "~"
-"""Sort keys after those of `CONTACT` and of `COUNTED#…`."""
+_BESIDE_EVENTS = (("COUNTED$", "EVT"), ("EVT$", "~"))
+"""Sort keys after those of `CONTACT` and of `COUNTED#…`, but for `EVT#…`."""
 
 _CLAIMANTS_AT_ONCE = 25
 
@@ -50,11 +50,11 @@ def fetch_one(tenant: Tenant, contact_id: str) -> Contact | None:
     return from_item(item) if item else None
 
 
-def last_of_chain(tenant: Tenant, contact: Contact) -> str | None:
-    """The contact that a merged one leads to in the end."""
-    item = table.get(tenant.contact(contact.id))
-    last = lineages.last_of_chain(tenant, item) if item else None
-    return last["id"] if last else contact.merged_into
+def heir(people: Mapping[str, Contact], contact_id: str) -> Contact | None:
+    """Of people as `fetch` reads them the one that the id leads to by now, deleted or not."""
+    while contact_id in people and people[contact_id].merged_into is not None:
+        contact_id = people[contact_id].merged_into or ""
+    return people.get(contact_id)
 
 
 def save(tenant: Tenant, contact: Contact) -> Op:
@@ -89,36 +89,47 @@ def retire(tenant: Tenant, contact: Contact, now: int) -> Op:
     )
 
 
-def remains(tenant: Tenant, contact_id: str) -> tuple[list[Key], set[Key], bool]:
-    """Rows of a deleted contact's partition but for its own and the counters' markers, which hold nothing of a person;
-    the identities that they, or at the end the contact's own row, tell of; and whether there may be more."""
-    own = tenant.contact(contact_id)
-    page = table.query(own.pk, between=(_AFTER_MARKERS, _LAST_ROW), limit=_ERASED_AT_ONCE)
-    rows = [Key(item["PK"], item["SK"]) for item in page.items]
-    told = {
-        tenant.identity(kind, str(item[name]))
-        for item in page.items
-        for kind, name in (("user", "user_id"), ("anonymous", "anonymous_id"))
-        if name in item
-    }
-    if rows:
-        return rows, told, True
-    item = table.get(own)
-    if item is None:
-        return [], set(), False
-    named = (("user", item.get("external_id")), ("email", item.get("email")))
-    return [own], {tenant.identity(kind, value) for kind, value in named if value is not None}, False
-
-
-def erase(contact_id: str, rows: Iterable[Key], identities: Iterable[Key]) -> None:
-    """Remove these rows, a hundred at the most, and those of the identities that still point to the contact."""
-    pointing = [key for key, item in table.batch_get(identities).items() if item["contact"] == contact_id]
-    for key in pointing:
-        with suppress(ConditionFailed):
-            table.write(Delete(key, attr("contact").eq(contact_id)))
+def erase(tenant: Tenant, contact_id: str, rows: Iterable[Key], names: Iterable[Identity]) -> None:
+    """Remove these rows, a hundred at the most, and those of the identities that still lead to the contact."""
+    found = table.batch_get(tenant.identity(*name) for name in names)
+    people = fetch(tenant, {item["contact"] for item in found.values()} - {contact_id})
+    for key, item in found.items():
+        leads = heir(people, item["contact"])
+        if item["contact"] == contact_id or (leads is not None and leads.id == contact_id):
+            with suppress(ConditionFailed):
+                table.write(Delete(key, attr("contact").eq(item["contact"])))
     gone: list[Op] = [Delete(key) for key in rows]
     if gone:
         table.transact(gone)
+
+
+def erase_rest(tenant: Tenant, contact: Contact) -> None:
+    """Remove all that is held on a contact beside its events, but for its own row and the markers of the counters,
+    which hold nothing of a person."""
+    own = tenant.contact(contact.id)
+    for between in _BESIDE_EVENTS:
+        while rows := table.query(own.pk, between=between, limit=table.MAX_TRANSACTION).items:
+            table.transact([Delete(Key(row["PK"], row["SK"])) for row in rows])
+    said = {address for part in contact.parts.values() for address in part.emails}
+    for address in said:
+        pk, prefix = tenant.email_claims(address)
+        mine = [key for key, who in _claim_rows(pk, prefix) if who == contact.id]
+        for key in mine:
+            table.write(Delete(key))
+    visitors = [part for name in contact.parts if (part := anonymous_id_of(name)) is not None]
+    names = [*(Identity("user", user) for user in contact.users), *(Identity("email", each) for each in said)]
+    erase(tenant, contact.id, [], [*names, *(Identity("anonymous", each) for each in visitors)])
+
+
+def end(tenant: Tenant, contact: Contact) -> Op:
+    """Remove the contact's own row."""
+    return Delete(tenant.contact(contact.id), attr("version").eq(contact.version))
+
+
+def strip(tenant: Tenant, contact: Contact) -> Op:
+    """Leave of the contact's row only whose the events are that others still move out of its partition."""
+    kept = Contact(contact.id, 0, 0, status=contact.status, version=contact.version + 1, ceding=contact.ceding)
+    return Put(tenant.contact(contact.id), _attrs(kept) | {"id": contact.id}, attr("version").eq(contact.version))
 
 
 def claim(tenant: Tenant, identity: Identity, claim: Claim) -> Op:
@@ -148,11 +159,16 @@ def email_claimants(tenant: Tenant, address: str) -> Iterator[list[str]]:
 
     Some are merged by now, or say another address.
     """
-    pk, prefix = tenant.email_claims(address)
+    rows = _claim_rows(*tenant.email_claims(address))
+    while some := list(islice(rows, _CLAIMANTS_AT_ONCE)):
+        yield [contact_id for _, contact_id in some]
+
+
+def _claim_rows(pk: str, prefix: str) -> Iterator[tuple[Key, str]]:
     after = None
     while True:
         page = table.query(pk, prefix=prefix, limit=_CLAIMANTS_AT_ONCE, after=after)
-        yield [item["contact"] for item in page.items]
+        yield from ((Key(item["PK"], item["SK"]), item["contact"]) for item in page.items)
         after = page.last
         if after is None:
             return
@@ -180,7 +196,8 @@ def _flat(stamp: Stamp) -> tuple[int, int, str, str]:
 def still_absorbs(tenant: Tenant, contact: Contact, source: Source) -> Check:
     """Holds as long as the contact takes these rows from the source, and has lost no other anonymous id since."""
     ceding = attr("ceding").eq(contact.ceding) if contact.ceding else attr("ceding").not_exists()
-    takes = attr("status").eq("active") & attr("absorbing").contains(lineages.packed(source))
+    alive = attr("status").eq("active") | attr("status").eq("deleted")
+    takes = alive & attr("absorbing").contains(lineages.packed(source))
     return Check(tenant.contact(contact.id), takes & ceding)
 
 

@@ -1,15 +1,17 @@
 """Delete a contact: at once out of every read, and purged with all its events after 30 days, or now.
 
 Order: the contact is retired first, with the timer of the purge. The purge is a job in pages: memberships end first, so
-that counts follow; then the rows of the contact's partition and the identities that they tell of; the contact's own row
-last. May be repeated at any line.
+that counts follow; then its events, wherever they lie, and the identities that they tell of; then all else; the
+contact's own row last. May be repeated at any line.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from chalicelib.core import clock, events
+from chalicelib.features.activity import service as activity
 from chalicelib.features.contacts import service as contacts
+from chalicelib.features.contacts.rules import Names
 from chalicelib.features.segments import service as segments
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Timer
@@ -46,17 +48,28 @@ def on_timer(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
 
 
 def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | None:
-    """Remove what is held on the contact as long as there is time; returns where to go on, None at the end."""
+    """Remove what is held on the contact as long as there is time; returns where to go on, None at the end.
+
+    `data` is `{contact_id, partition?, after?}`.
+    """
     contact_id = str(data["contact_id"])
-    key = contacts.key(tenant, contact_id)
-    contact = contacts.read(table.batch_get([key]).get(key))
-    if contact is not None and contact.status == "active":
+    contact = contacts.begin_purge(tenant, contact_id)
+    if contact is None:
         return None
     settle.run(tenant, contact_id, {}, segments.catalog(tenant))
-    more = True
-    while more:
-        rows, identities, more = contacts.remains(tenant, contact_id)
-        contacts.erase(contact_id, rows, identities)
-        if more and not has_time():
-            return data
+    partitions = contact.lineage.partitions
+    at, after = data.get("partition", partitions[0]), data.get("after")
+    while at in partitions:
+        rows, told, after = activity.owned_page(tenant, contact.lineage, at, after)
+        names = [name for user, visitor in told for name in Names(user=user, anonymous=visitor).identities()]
+        contacts.erase(tenant, contact_id, rows, names)
+        if after is None:
+            at = partitions[partitions.index(at) + 1] if at != partitions[-1] else ""
+        if not has_time():
+            return {"contact_id": contact_id, "partition": at, "after": after}
+    for source in contact.absorbing:
+        if source.anonymous_id is None:
+            contacts.drop_tags(tenant, source.contact_id)
+    contacts.cessions_ended(tenant, contact)
+    contacts.end_purge(tenant, contact_id)
     return None

@@ -1,0 +1,46 @@
+"""The workers on a table in memory, step by step: for tests that need thousands of runs."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.platform import queues
+from chalicelib.workers import bus, jobs
+from tests.support import pipeline
+from tests.support.memory_table import MemoryTable
+
+
+class World:
+    """Bus and jobs behind the worker; nothing runs until it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.table = MemoryTable()
+        self.table.install(monkeypatch)
+        self.jobs: list[str] = []
+        self._told = 0
+        monkeypatch.setattr(queues, "send", self._send)
+
+    def _send(self, _url: str, body: str, **_delay: int) -> None:
+        self.jobs.append(body)
+
+    def run_bus(self) -> bool:
+        """Let the bus work on what was written since; False where there was nothing."""
+        records, self._told = self.table.records[self._told :], len(self.table.records)
+        assert bus.handle({"Records": records}, pipeline.Context()) == {"batchItemFailures": []}
+        return bool(records)
+
+    def run_jobs(self) -> bool:
+        """Run the pages that are queued; False where there were none."""
+        bodies, self.jobs = self.jobs, []
+        messages: list[dict[str, Any]] = [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]
+        assert jobs.handle({"Records": messages}, pipeline.Context()) == {"batchItemFailures": []}
+        return bool(bodies)
+
+    def settle(self) -> None:
+        """Run bus and jobs until nothing is left to do."""
+        while self.run_bus() or self.run_jobs():
+            pass
+
+    def active(self) -> list[str]:
+        """Ids of the contacts that are neither merged nor deleted."""
+        return [row["id"] for row in self.table.rows.values() if row["SK"] == "CONTACT" and row["status"] == "active"]

@@ -26,7 +26,7 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
     while True:
         contact = contacts.heir(tenant, data["contact"])
         source = next((each for each in contact.absorbing if each.id == data["move"]), None) if contact else None
-        if contact is None or source is None:
+        if contact is None or source is None or contact.status == "purging":
             return None
         ops, following = activity.move_page(tenant, contact.lineage, source, after, remove=phase == "remove")
         try:

@@ -72,10 +72,10 @@ def owners(tenant: Tenant, rows: Sequence[tuple[str, Item]], known: Mapping[Key,
 def _next(found: Mapping[str, Item], contact_id: str | None, row: Item) -> str | None:
     """The contact itself where it is the row's, another one that may be, None where there is none."""
     item = found.get(contact_id or "")
-    if item is None or item["status"] not in ("active", "merged"):
+    if item is None:
         return None
-    if item["status"] == "merged":
-        return str(item["merged_into"])
     if "user_id" not in row and row.get("anonymous_id") in item.get("ceding", {}):
         return str(item["ceding"][row["anonymous_id"]])
-    return contact_id
+    if item["status"] == "merged":
+        return str(item["merged_into"])
+    return contact_id if item["status"] == "active" else None

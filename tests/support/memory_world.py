@@ -41,6 +41,15 @@ class World:
         while self.run_bus() or self.run_jobs():
             pass
 
+    def mark(self) -> tuple[int, list[str]]:
+        """What is done by now, for `redeliver`."""
+        return self._told, list(self.jobs)
+
+    def redeliver(self, told: int, waiting: list[str]) -> None:
+        """A worker has died: what was handed over since a mark comes again."""
+        self._told = told
+        self.jobs = [*waiting, *self.jobs]
+
     def active(self) -> list[str]:
         """Ids of the contacts that are neither merged nor deleted."""
         return [row["id"] for row in self.table.rows.values() if row["SK"] == "CONTACT" and row["status"] == "active"]

@@ -294,7 +294,7 @@ def _settle_emails(
     tenant: Tenant, event: Accepted, resolved: Resolved, directory: Directory, *, is_said: bool
 ) -> tuple[list[Event], list[Op]]:
     """Settle who holds the addresses that this is about; returns the notes of clashes, and what remembers them."""
-    if resolved.joined or resolved.lost:
+    if resolved.is_judged_anew:
         clashes = directory.settle_emails(resolved)
     else:
         clash = directory.settle_email(resolved.contact) if is_said else None

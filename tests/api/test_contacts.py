@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core import clock
-from chalicelib.features.contacts import service
+from chalicelib.features.contacts import lists
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform import listing
 from chalicelib.platform.keys import Tenant
@@ -243,7 +243,7 @@ def test_a_page_is_full_though_deleted_contacts_still_stand_under_the_tag(client
 def test_a_page_that_would_pass_what_a_function_may_answer_is_cut(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "_MEASURED_FROM", 0)
+    monkeypatch.setattr(lists, "_MEASURED_FROM", 0)
     monkeypatch.setattr(listing, "_ANSWER_BYTES", 300_000)
     made = [imported(client, external_id=f"u{n}", traits={"x": '"' * 5_000})["id"] for n in range(12)]
     pages: list[list[str]] = []

@@ -26,6 +26,7 @@ EXPECTED_IN_REFERENCE = {
     "GET /v1/contacts",
     "GET /v1/contacts/{contact_id}",
     "PATCH /v1/contacts/{contact_id}",
+    "POST /v1/contacts/{contact_id}/merge",
     "POST /v1/segments",
     "PATCH /v1/segments/{segment_id}",
     "POST /v1/segments/{segment_id}/estimate",

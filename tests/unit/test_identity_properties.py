@@ -76,10 +76,11 @@ def check(world: World, facts: list[Fact], order: list[Fact], *, in_between: boo
 
 
 COMMON = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAID = ["identify", "track", "group", "alias"]
 
 
 @COMMON
-@given(facts=facts_of(["identify", "track", "group", "alias"], 12), data=st.data(), in_between=st.booleans())
+@given(facts=facts_of(SAID, 12), data=st.data(), in_between=st.booleans())
 def test_contacts_do_not_depend_on_the_order_of_arrival(
     world: Callable[[], World], facts: list[Fact], data: st.DataObject, in_between: bool
 ) -> None:
@@ -89,7 +90,7 @@ def test_contacts_do_not_depend_on_the_order_of_arrival(
 
 
 @COMMON
-@given(facts=facts_of(["identify", "track", "alias", "merge", "merge"], 10), data=st.data(), in_between=st.booleans())
+@given(facts=facts_of([*SAID[:2], "alias", "merge", "merge"], 10), data=st.data(), in_between=st.booleans())
 def test_merges_end_the_same_wherever_they_fall(
     world: Callable[[], World], facts: list[Fact], data: st.DataObject, in_between: bool
 ) -> None:
@@ -100,3 +101,50 @@ def test_merges_end_the_same_wherever_they_fall(
     # Merges act on what there is, so among themselves they keep their order.
     order = [next(in_turn) if fact.kind == "merge" else fact for fact in order]
     check(world(), [*known, *facts], [*known, *order], in_between=in_between)
+
+
+@COMMON
+@given(facts=facts_of(SAID, 12), data=st.data())
+def test_messages_of_several_events_end_the_same(
+    world: Callable[[], World], facts: list[Fact], data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations([*facts, *facts[:3]]))
+    run = world()
+    feed = Feed(TENANT, facts)
+    while order:
+        size = data.draw(st.integers(1, 6))
+        feed.arrive_together(order[:size])
+        order = order[size:]
+    run.settle()
+    assert sorted(identities.seen(TENANT, run.active), key=key) == sorted(identity_oracle.contacts(facts), key=key)
+
+
+@COMMON
+@given(facts=facts_of(SAID, 10), data=st.data())
+def test_events_that_overtake_each_other_in_the_middle_of_their_writing_end_the_same(
+    world: Callable[[], World], facts: list[Fact], data: st.DataObject
+) -> None:
+    run = world()
+    feed = Feed(TENANT, facts)
+    order = data.draw(st.permutations(facts))
+    while order:
+        fact, *order = order
+        waiting = order[:1] if data.draw(st.booleans()) else []
+        order = order[len(waiting) :]
+        calls = iter(range(data.draw(st.integers(0, 5))))
+
+        def overtake(_name: str, waiting: list[Fact] = waiting, left: Iterator[int] = calls) -> None:
+            if next(left, None) is None and waiting:
+                other = waiting.pop()
+                run.table.on_call = lambda _name: None
+                feed.arrive(other)
+                run.settle()
+
+        run.table.on_call = overtake
+        feed.arrive(fact)
+        run.settle()
+        run.table.on_call = lambda _name: None
+        for late in waiting:
+            feed.arrive(late)
+    run.settle()
+    assert sorted(identities.seen(TENANT, run.active), key=key) == sorted(identity_oracle.contacts(facts), key=key)

@@ -78,6 +78,12 @@ class Resolved:
     changed: set[str] = field(default_factory=set)
     overflow: list[str] = field(default_factory=list)
     tags_before: list[str] = field(default_factory=list)
+    is_regrouped: bool = False
+
+    @property
+    def is_judged_anew(self) -> bool:
+        """True where other parts stand beside each other than before, so that all that they said was judged again."""
+        return bool(self.joined or self.lost or self.is_regrouped)
 
 
 class Clash(NamedTuple):
@@ -121,19 +127,16 @@ class Directory:
         return found if found is not None and found.email == address else None
 
     def involves_several(self, names: Names, stamp: Stamp) -> bool:
-        """True where an event with these names changes more than one contact."""
+        """True where an event with these names changes more than one contact, or how one is judged that was merged."""
         if names.user is None:
             return False
         base = self._base(names, trusts_email=False)
-        others = [self.home("anonymous", each) for each in names.anonymous_ids()]
-        previous = self.home("user", names.previous)
-        if previous not in (None, base):
+        if self.home("user", names.previous) not in (None, base):
             return True
-        return any(
-            other not in (None, base) and self._yields(each, other, stamp)
-            for each, other in zip(names.anonymous_ids(), others, strict=True)
-            if other is not None
-        )
+        if base is not None and base.merges and self._regroups(base, names, stamp):
+            return True
+        others = [(each, self.home("anonymous", each)) for each in names.anonymous_ids()]
+        return any(other not in (None, base) and self._yields(each, other, stamp) for each, other in others if other)
 
     def resolve(self, names: Names, stamp: Stamp, received_at: int, *, trusts_email: bool = False) -> Resolved:
         """The contact that the names lead to, a new one where they lead nowhere.
@@ -156,10 +159,11 @@ class Directory:
         resolved = Resolved(
             contact, contact.users[names.user], found is None, is_named=is_named, tags_before=list(contact.tags)
         )
+        resolved.is_regrouped = bool(contact.merges) and self._regroups(contact, names, stamp)
         self._alias(resolved, names, stamp)
         for anonymous_id in names.anonymous_ids():
             self._claim_anonymous(resolved, names.user, anonymous_id, stamp)
-        if resolved.joined or resolved.lost:
+        if resolved.is_judged_anew:
             resolved.lost_fields = {each.id: fold.settle(each)[0] for each in resolved.lost.values()}
             changed, resolved.overflow = fold.settle(contact)
             resolved.changed |= changed
@@ -211,6 +215,8 @@ class Directory:
         for address in held:
             if resolved.contact.email != address:
                 self._release(resolved.contact, address)
+        for contact, _ in settled:
+            self._pass_on(contact)
         return [(contact, clash) for contact, clash in settled if clash is not None]
 
     def hand_over(self, address: str, holder: Contact | None, winner: Contact) -> Clash | None:
@@ -304,8 +310,17 @@ class Directory:
         part = contact.parts.get(anonymous_part(anonymous_id))
         if part is not None and part.of != contact.users[user]:
             part.of = contact.users[user]
-            resolved.changed |= fold.settle(contact)[0]
         self._claim(contact, identity, Pointer(contact.id, stamp, user))
+
+    def _regroups(self, contact: Contact, names: Names, stamp: Stamp) -> bool:
+        """True where what was said under these names comes to another core of the same contact."""
+        core = contact.users.get(names.user or "")
+        if core is None:
+            return False
+        if contact.users.get(names.previous or "", core) != core:
+            return True
+        parts = [(each, contact.parts.get(anonymous_part(each))) for each in names.anonymous_ids()]
+        return any(part.of != core and self._yields(each, contact, stamp) for each, part in parts if part is not None)
 
     def _yields(self, anonymous_id: str, contact: Contact, stamp: Stamp) -> bool:
         """True where a claim at that time takes the anonymous id: it is nobody's, or was claimed later."""
@@ -351,6 +366,14 @@ class Directory:
         before = pending.pop(identity, None)
         if before is None or before.over is not None:
             pending[identity] = Claim(None, self._written.pop(identity, None) or Pointer(contact.id))
+
+    def _pass_on(self, contact: Contact) -> None:
+        """What the contact gives up and another one takes in the same transaction is written once."""
+        for identity, given_up in list(self._pending.get(contact.id, {}).items()):
+            for other, claims in self._pending.items():
+                if given_up.pointer is None and other != contact.id and identity in claims:
+                    claims[identity] = claims[identity]._replace(over=given_up.over)
+                    del self._pending[contact.id][identity]
 
     def _follow(self, contact_id: str) -> Contact | None:
         seen = set()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from chalicelib.flows import advance_clock
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
 from tests.support import aws, pipeline
@@ -30,3 +31,10 @@ def test_tenant(test_project: CreatedProject) -> Tenant:
 def fresh_table(table: str) -> Callable[[], None]:
     """Empties the table again within a test."""
     return lambda: aws.clear_table(table)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runner of the clock does not wait for workers that run in this very process, after it."""
+    monkeypatch.setattr(advance_clock, "_LOOKS", 1)
+    monkeypatch.setattr(advance_clock, "_PAUSE_S", 0.0)

@@ -15,6 +15,8 @@ from chalicelib.platform.keys import Tenant
 from tests.support import pipeline
 from tests.support.pipeline import Killed
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 ANYBODY = {"operator": "AND", "conditions": [{"field": "events.x", "op": "count_gte", "value": 1, "window": "4w"}]}
 
 

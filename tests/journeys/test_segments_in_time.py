@@ -14,6 +14,8 @@ from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from tests.support import pipeline
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 SECOND = clock.SECOND
 
 

@@ -25,6 +25,8 @@ from tests.support.identity_oracle import Fact, Seen
 from tests.unit.rules import oracle
 from tests.unit.rules.oracle import Happened, Person
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 START = clock.parse_instant("2026-02-23T10:00:00Z")
 USERS = ("ann", "ben")
 SECONDS = st.sampled_from((-7200, -120, -61, -60, -59, -3, 0, 1, 60, 600))

@@ -66,10 +66,10 @@ def ingest(world: World) -> list[Finding]:
 def worker(world: World) -> list[Finding]:
     """Messages of known and new contacts; the last one has many events of one contact, in several chunks."""
     cases: dict[str, Sequence[Accepted]] = {
-        "1 event": [_event(world, "u2")],
-        "a new contact's": [_event(world, "somebody new")],
-        "5 contacts": [_event(world, f"u{n}") for n in range(5)],
-        f"{world.volume} events of one": [_event(world, "u3") for _ in range(world.volume)],
+        "1 event": [event_of(world, "u2")],
+        "a new contact's": [event_of(world, "somebody new")],
+        "5 contacts": [event_of(world, f"u{n}") for n in range(5)],
+        f"{world.volume} events of one": [event_of(world, "u3") for _ in range(world.volume)],
     }
     told, kept = [], True
     for name, events in cases.items():
@@ -84,8 +84,8 @@ def worker(world: World) -> list[Finding]:
 def write_units(world: World) -> list[Finding]:
     """An event of 1 KB for a contact of 1 KB, and what a contact's first event costs besides."""
     known, new = (
-        _event(world, "u4", properties={"text": _FILLING}),
-        _event(world, "another new one", properties={"text": _FILLING}),
+        event_of(world, "u4", properties={"text": _FILLING}),
+        event_of(world, "another new one", properties={"text": _FILLING}),
     )
     with units.recorded() as written:
         record_activity.run(world.tenant, [known])
@@ -104,15 +104,15 @@ def write_units(world: World) -> list[Finding]:
 
 def bus_without_rules(world: World) -> list[Finding]:
     """Stream records that no rule wants: many of one project in one batch, as one alone."""
-    few = _bus_calls(world, [_event(world, "u5")])
-    many = _bus_calls(world, [_event(world, f"u{n % 5}") for n in range(world.volume)])
-    new = _bus_calls(world, [_event(world, f"new {n}") for n in range(3)])
-    days = _bus_calls(world, [_event(world, "u6", now=world.now - n * clock.DAY) for n in range(3)])
+    few = _bus_calls(world, [event_of(world, "u5")])
+    many = _bus_calls(world, [event_of(world, f"u{n % 5}") for n in range(world.volume)])
+    new = _bus_calls(world, [event_of(world, f"new {n}") for n in range(3)])
+    days = _bus_calls(world, [event_of(world, "u6", now=world.now - n * clock.DAY) for n in range(3)])
     kept = few == many and _reads(many) <= 1 and many.total() - _reads(many) <= 1
     return [
         Finding("bus, event without a rule", "1 read, 1 update a batch; 0 an event", _both(few, many), kept),
-        Finding("the same, contacts made", "1 read, 1 update and the day's", _told(new), new.total() <= 3),
-        Finding("the same, events of 3 days", "-", _told(days), None),
+        Finding("the same, contacts made", "1 read, 1 update and the day's", told_calls(new), new.total() <= 3),
+        Finding("the same, events of 3 days", "-", told_calls(days), None),
     ]
 
 
@@ -121,11 +121,11 @@ def bus_with_segments(world: World) -> list[Finding]:
     found = {}
     for others in (0, 20):
         _define(world, [*(f"other {n}" for n in range(others)), "opened", "opened", "opened"])
-        _bus_calls(world, [_event(world, "u7")])
-        found[others] = _bus_calls(world, [_event(world, "u7")])
+        _bus_calls(world, [event_of(world, "u7")])
+        found[others] = _bus_calls(world, [event_of(world, "u7")])
     around = found[20]["GetItem"] + found[20]["UpdateItem"]
     kept = found[0] == found[20] and around <= 2 and found[20].total() - around <= 3
-    told = "; ".join(f"{others} others: {_told(calls)}" for others, calls in found.items())
+    told = "; ".join(f"{others} others: {told_calls(calls)}" for others, calls in found.items())
     budget = "2 table calls + 1 Query for each event name; 1 read, 1 update a batch"
     return [Finding("bus, event that concerns segments", budget, told, kept)]
 
@@ -160,7 +160,7 @@ COUNTED: tuple[Callable[[World], list[Finding]], ...] = (
 )
 
 
-def _event(world: World, user: str, now: int | None = None, **fields: Any) -> Accepted:
+def event_of(world: World, user: str, now: int | None = None, **fields: Any) -> Accepted:
     return accepted({"userId": user, "event": "opened"} | fields, "track", now or world.now)
 
 
@@ -187,17 +187,21 @@ def _users_of_lanes(world: World, lanes: int) -> list[str]:
     users: dict[str, str] = {}
     n = 0
     while len(users) < lanes:
-        (message,) = pipeline.messages(world.tenant, [_event(world, f"user {n}")])
+        (message,) = pipeline.messages(world.tenant, [event_of(world, f"user {n}")])
         users.setdefault(message["attributes"]["MessageGroupId"], f"user {n}")
         n += 1
     return list(users.values())
 
 
+def counting(name: str) -> dict[str, Any]:
+    """A condition that reads the events of that name."""
+    return {"field": f"events.{name}", "op": "count_gte", "value": 1, "window": "7d"}
+
+
 def _define(world: World, names: Sequence[str]) -> None:
     """Segments that count events of these names, without building them."""
     for name in names:
-        condition = {"field": f"events.{name}", "op": "count_gte", "value": 1, "window": "7d"}
-        rules = {"operator": "AND", "conditions": [condition]}
+        rules = {"operator": "AND", "conditions": [counting(name)]}
         table.transact(segments.created(world.tenant, "S", "dynamic", rules, world.now).ops)
 
 
@@ -230,9 +234,9 @@ def _reads(calls: Counter[str]) -> int:
     return sum(calls[name] for name in _READS)
 
 
-def _told(calls: Counter[str]) -> str:
+def told_calls(calls: Counter[str]) -> str:
     return " + ".join(f"{count} {name}" for name, count in sorted(calls.items()) if count) or "none"
 
 
 def _both(first: Counter[str], second: Counter[str]) -> str:
-    return _told(first) if first == second else f"{_told(first)}; then {_told(second)}"
+    return told_calls(first) if first == second else f"{told_calls(first)}; then {told_calls(second)}"

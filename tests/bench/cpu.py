@@ -72,12 +72,12 @@ def _measure(key: str, act: Callable[[Client], Response]) -> Iterator[tuple[floa
     tap = _Tap()
     act(Client(key))
     limiter.forget()
-    with _recorded() as answers:
+    with recorded() as answers:
         assert act(Client(key, app=tap)).status < 300  # type: ignore[arg-type]
     bare = _bare_app()
     bare_event = tap.event | {"httpMethod": "GET", "pathParameters": None, "body": None, "isBase64Encoded": False}
     bare_event["requestContext"] = tap.event["requestContext"] | {"httpMethod": "GET", "resourcePath": "/r0"}
-    with _replayed(answers):
+    with replayed(answers):
         for n in range(_WARMUP + _RUNS):
             spent = _spent(product, copy.deepcopy(tap.event)), _spent(bare, copy.deepcopy(bare_event))
             if n >= _WARMUP:
@@ -101,7 +101,8 @@ def _bare_app() -> Chalice:
 
 
 @contextmanager
-def _recorded() -> Iterator[dict[str, list[Any]]]:
+def recorded() -> Iterator[dict[str, list[Any]]]:
+    """What the table answers within, by operation."""
     answers: dict[str, list[Any]] = defaultdict(list)
     call = table._call
 
@@ -115,7 +116,8 @@ def _recorded() -> Iterator[dict[str, list[Any]]]:
 
 
 @contextmanager
-def _replayed(answers: dict[str, list[Any]]) -> Iterator[None]:
+def replayed(answers: dict[str, list[Any]]) -> Iterator[None]:
+    """The table answers the same again within, over and over, and queues take all."""
     turns = {operation: cycle(given) for operation, given in answers.items()}
 
     def replay(operation: str, **_: Any) -> Any:

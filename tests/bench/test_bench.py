@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.platform.observability import logger
-from tests.bench import budgets, cpu, engine, imports, rules, throughput, world
+from tests.bench import budgets, cpu, engine, imports, rules, segments, throughput, world
 from tests.bench.budgets import Finding
 from tests.bench.world import World
 
@@ -43,6 +43,7 @@ def test_all_budgets(populated: World, tmp_path: Path) -> None:
     findings = [finding for measure in budgets.COUNTED for finding in measure(populated)]
     findings += cpu.findings(populated)
     findings += rules.findings()
+    findings += segments.findings([world.build(size, engine.load, volume=1) for size in (100, 1_000)] + [populated])
     findings += imports.findings(tmp_path / "compiled")
     findings += throughput.findings(populated)
     sys.stdout.write(_table(findings, load))

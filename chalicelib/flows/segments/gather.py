@@ -39,7 +39,8 @@ def run(
     named = {one for rules in wanted.values() for one in rules.segments}
     inlined = catalog.judged_with(named)
     asked = needs([*wanted.values(), *inlined.values()], whole=whole)
-    static = {one: standing.of(one).is_member for one in catalog.segments if one not in catalog.rules}
+    read = {one for rules in [*wanted.values(), *inlined.values()] for one in rules.segments}
+    static = {one: standing.of(one).is_member for one in read & catalog.segments.keys() - catalog.rules.keys()}
     return replace(
         facts(contact),
         scores=scores(contact, _scoring(tenant)) if _reads_scores([*wanted.values(), *inlined.values()]) else {},

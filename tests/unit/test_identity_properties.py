@@ -75,56 +75,32 @@ def check(world: World, facts: list[Fact], order: list[Fact], *, in_between: boo
     assert sorted(identities.seen(TENANT, world.active), key=key) == sorted(identity_oracle.contacts(facts), key=key)
 
 
-COMMON = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-SAID = ["identify", "track", "group", "alias"]
-
-
-@COMMON
-@given(facts=facts_of(SAID, 12), data=st.data(), in_between=st.booleans())
-def test_contacts_do_not_depend_on_the_order_of_arrival(
-    world: Callable[[], World], facts: list[Fact], data: st.DataObject, in_between: bool
-) -> None:
+def in_any_order(world: World, facts: list[Fact], data: st.DataObject) -> None:
     order = data.draw(st.permutations(facts))
     again = data.draw(st.lists(st.sampled_from(facts), max_size=3))
-    check(world(), facts, [*order, *again], in_between=in_between)
+    check(world, facts, [*order, *again], in_between=data.draw(st.booleans()))
 
 
-@COMMON
-@given(facts=facts_of([*SAID[:2], "alias", "merge", "merge"], 10), data=st.data(), in_between=st.booleans())
-def test_merges_end_the_same_wherever_they_fall(
-    world: Callable[[], World], facts: list[Fact], data: st.DataObject, in_between: bool
-) -> None:
+def with_merges(world: World, facts: list[Fact], data: st.DataObject) -> None:
     known = [Fact(f"k{user}", "track", 0, user=user) for user in USERS]
-    merges = [fact for fact in facts if fact.kind == "merge"]
-    order = data.draw(st.permutations(facts))
-    in_turn = iter(merges)
+    merges = iter([fact for fact in facts if fact.kind == "merge"])
     # Merges act on what there is, so among themselves they keep their order.
-    order = [next(in_turn) if fact.kind == "merge" else fact for fact in order]
-    check(world(), [*known, *facts], [*known, *order], in_between=in_between)
+    order = [next(merges) if fact.kind == "merge" else fact for fact in data.draw(st.permutations(facts))]
+    check(world, [*known, *facts], [*known, *order], in_between=data.draw(st.booleans()))
 
 
-@COMMON
-@given(facts=facts_of(SAID, 12), data=st.data())
-def test_messages_of_several_events_end_the_same(
-    world: Callable[[], World], facts: list[Fact], data: st.DataObject
-) -> None:
+def several_in_a_message(world: World, facts: list[Fact], data: st.DataObject) -> None:
     order = data.draw(st.permutations([*facts, *facts[:3]]))
-    run = world()
     feed = Feed(TENANT, facts)
     while order:
         size = data.draw(st.integers(1, 6))
         feed.arrive_together(order[:size])
         order = order[size:]
-    run.settle()
-    assert sorted(identities.seen(TENANT, run.active), key=key) == sorted(identity_oracle.contacts(facts), key=key)
+    check(world, facts, [], in_between=False)
 
 
-@COMMON
-@given(facts=facts_of(SAID, 10), data=st.data())
-def test_events_that_overtake_each_other_in_the_middle_of_their_writing_end_the_same(
-    world: Callable[[], World], facts: list[Fact], data: st.DataObject
-) -> None:
-    run = world()
+def overtaking(world: World, facts: list[Fact], data: st.DataObject) -> None:
+    """An event arrives, and is worked through, at some call of the writing of another one."""
     feed = Feed(TENANT, facts)
     order = data.draw(st.permutations(facts))
     while order:
@@ -136,15 +112,46 @@ def test_events_that_overtake_each_other_in_the_middle_of_their_writing_end_the_
         def overtake(_name: str, waiting: list[Fact] = waiting, left: Iterator[int] = calls) -> None:
             if next(left, None) is None and waiting:
                 other = waiting.pop()
-                run.table.on_call = lambda _name: None
+                world.table.on_call = lambda _name: None
                 feed.arrive(other)
-                run.settle()
+                world.settle()
 
-        run.table.on_call = overtake
+        world.table.on_call = overtake
         feed.arrive(fact)
-        run.settle()
-        run.table.on_call = lambda _name: None
+        world.settle()
+        world.table.on_call = lambda _name: None
         for late in waiting:
             feed.arrive(late)
-    run.settle()
-    assert sorted(identities.seen(TENANT, run.active), key=key) == sorted(identity_oracle.contacts(facts), key=key)
+    check(world, facts, [], in_between=False)
+
+
+Property = Callable[[World, list[Fact], st.DataObject], None]
+SAID = ["identify", "track", "group", "alias"]
+PROPERTIES: list[tuple[Property, list[str]]] = [
+    (in_any_order, SAID),
+    (with_merges, ["identify", "track", "alias", "merge", "merge"]),
+    (several_in_a_message, SAID),
+    (overtaking, SAID),
+]
+each_property = pytest.mark.parametrize(("holds", "kinds"), PROPERTIES, ids=lambda it: getattr(it, "__name__", ""))
+FIXTURE = HealthCheck.function_scoped_fixture
+
+
+@each_property
+@settings(max_examples=150, deadline=None, suppress_health_check=[FIXTURE])
+@given(data=st.data())
+def test_contacts_are_the_oracles_however_facts_arrive(
+    world: Callable[[], World], holds: Property, kinds: list[str], data: st.DataObject
+) -> None:
+    holds(world(), data.draw(facts_of(kinds, 11)), data)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(1800)
+@each_property
+@settings(max_examples=3_000, deadline=None, suppress_health_check=[FIXTURE])
+@given(data=st.data())
+def test_contacts_are_the_oracles_however_facts_arrive_in_many_histories(
+    world: Callable[[], World], holds: Property, kinds: list[str], data: st.DataObject
+) -> None:
+    holds(world(), data.draw(facts_of(kinds, 11)), data)

@@ -1,4 +1,5 @@
-"""Make scores anew from the whole history, where the scoring settings changed, on the bus and as a job.
+"""Make scores anew from the whole history, as a job: where the scoring settings changed, or where events went to or
+came from another contact.
 
 What: each contact whose scores other settings gave, in resumable pages; and one contact that the worker found so. The
 contact's version guards it: events that come in meanwhile make it begin again. May be repeated.
@@ -38,19 +39,22 @@ def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
 
 
 def one_by_one(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
-    """Make the scores of single contacts anew, on the bus; may be repeated."""
-    now = _scoring(tenant)
+    """Begin with single contacts, on the bus; may be repeated. A long history takes longer than the bus may."""
     for contact_id in dict.fromkeys(str(event.data["contact_id"]) for event in told):
-        _rescore(tenant, contact_id, now)
+        jobs.send(tenant, KIND, {"contact_id": contact_id})
 
 
 def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | Later | None:
     """Go through contacts as long as there is time; returns where to go on, None when all are done.
 
-    `data` is `{scoring_version, position?, again?}`. Settings that have changed again end it: that change has a job of
-    its own. A second walk finds contacts that a worker made meanwhile, still by the settings before.
+    `data` is `{contact_id}` for a single one, else `{scoring_version, position?, again?}`. Settings that have changed
+    again end it: that change has a job of its own. A second walk finds contacts that a worker made meanwhile, still by
+    the settings before.
     """
     now, progress = _scoring(tenant), dict(data)
+    if "contact_id" in data:
+        _rescore(tenant, str(data["contact_id"]), now)
+        return None
     if now.version != data["scoring_version"]:
         return None
     while True:

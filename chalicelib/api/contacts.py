@@ -40,7 +40,7 @@ class ContactsQuery(PageQuery):
     created_before: Annotated[Instant | None, Field(description="Only contacts created before this moment.")] = None
     email: Annotated[str | None, Field(max_length=320, description="The contact with this address, exactly.")] = None
     external_id: Annotated[
-        str | None, Field(max_length=256, description="The contact with this external id, exactly.")
+        str | None, Field(max_length=256, description="The contact that this external id leads to, exactly.")
     ] = None
 
 

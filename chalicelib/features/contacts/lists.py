@@ -104,7 +104,7 @@ def _matches(contact: Contact, only: Filter, span: Range) -> bool:
     return (
         contact.status == "active"
         and (only.email is None or contact.email == normal_email(only.email))
-        and (only.external_id is None or contact.external_id == only.external_id)
+        and (only.external_id is None or only.external_id in contact.users)
         and (only.tag is None or only.tag in contact.tags)
         and span.low <= position < span.high
     )

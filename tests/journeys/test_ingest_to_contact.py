@@ -22,7 +22,7 @@ from tests.support.pipeline import Killed, accepted
 
 NOW = 1_770_000_000_000
 CONTACTS = 5
-EVENTS = 50
+EVENTS = 20
 
 
 def tracked(n: int, **extra: Any) -> Accepted:

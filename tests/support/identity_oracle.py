@@ -118,9 +118,11 @@ def _winner(side: _Side, key: str, events: list[Fact]) -> Fact | None:
     newest = max(said, key=lambda fact: fact.when)
     if side.merge is None or side.target is None or side.source is None:
         return newest
-    if newest.at > side.merge.at or side.merge.preference == "newest":
+    if newest.at > side.merge.at:
         return newest
     target, source = _winner(side.target, key, events), _winner(side.source, key, events)
+    if side.merge.preference == "newest":
+        return max((each for each in (target, source) if each is not None), key=lambda fact: fact.when)
     first, second = (source, target) if side.merge.preference == "prefer_source" else (target, source)
     for each in (first, second):
         if each is not None and each.traits[key] is not None:

@@ -35,7 +35,7 @@ _STAMP_OVERHEAD = 70
 _FLOOR_OVERHEAD = 40
 _TOUCH_FIELDS = ("id", "name", "source", "medium", "term", "content")
 _MAX_TOUCH_CHARACTERS = 500
-_TOUCHES = frozenset({FIRST_TOUCH, LAST_TOUCH})
+TOUCHES = frozenset({FIRST_TOUCH, LAST_TOUCH})
 
 
 def merge_traits(contact: Contact, name: str, traits: Mapping[str, Any], stamp: Stamp) -> tuple[set[str], list[str]]:
@@ -137,7 +137,7 @@ def settle(contact: Contact) -> tuple[set[str], list[str]]:
     contact.traits, contact.stands = {}, {}
     side = verdict.sides(contact) if contact.merges else None
     keys = {key for part in contact.parts.values() for key in part.says}
-    standing = {key: said for key in keys - _TOUCHES if (said := verdict.winner(contact, key, side))}
+    standing = {key: said for key in keys - TOUCHES if (said := verdict.winner(contact, key, side))}
     overflow: list[str] = []
     room = _Room(contact)
     for key, said in sorted(standing.items(), key=lambda item: (item[1].value is not None, item[1].stamp, item[0])):
@@ -147,7 +147,7 @@ def settle(contact: Contact) -> tuple[set[str], list[str]]:
             overflow.append(key)
             for part in contact.parts.values():
                 part.says.pop(key, None)
-    for key in keys & _TOUCHES:
+    for key in keys & TOUCHES:
         show(contact, key, _last_touch(contact, key))
     _forget_oldest(contact)
     contact.groups = verdict.groups(contact)
@@ -236,7 +236,7 @@ class _Room:
 
     def __init__(self, contact: Contact) -> None:
         self._floors = _floored(contact)
-        self._sizes = {k: _size(k, v) for k, v in contact.traits.items() if k not in _TOUCHES}
+        self._sizes = {k: _size(k, v) for k, v in contact.traits.items() if k not in TOUCHES}
         self._bytes = sum(self._sizes.values())
         self._memory = {k: self._needed(k, contact.stands[k]) for k in contact.traits if k in contact.stands}
         self._memory_bytes = sum(self._memory.values())

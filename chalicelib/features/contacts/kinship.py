@@ -5,10 +5,11 @@ What a contact shows of its parts is judged anew afterwards, by `fold.settle`.
 
 from chalicelib.core import scoring
 from chalicelib.core.lineage import Source
-from chalicelib.features.contacts import fold
+from chalicelib.features.contacts import fold, verdict
 from chalicelib.features.contacts.model import (
     BY_NO_SETTINGS,
     MAX_TAGS,
+    MAX_USERS,
     Contact,
     Part,
     anonymous_id_of,
@@ -16,8 +17,9 @@ from chalicelib.features.contacts.model import (
     normal_tags,
 )
 
-_MAX_ALIASES = 200
+_MAX_ALIASES = 100
 _MAX_PARTS = 200
+_MAX_MERGES = 20
 
 
 def absorb(target: Contact, source: Contact, move_id: str) -> None:
@@ -27,6 +29,8 @@ def absorb(target: Contact, source: Contact, move_id: str) -> None:
 
     The cores stay apart until `unite_cores` or a Merge says how they are to be judged.
     """
+    while len(target.merges) + len(source.merges) > _MAX_MERGES:
+        finish_merge(max(target, source, key=lambda each: len(each.merges)))
     for name, part in source.parts.items():
         fold.unite(target.parts.setdefault(name, Part(of=part.of)), part)
     target.users |= {user: core for user, core in source.users.items() if user not in target.users}
@@ -109,10 +113,57 @@ def part_of(contact: Contact, anonymous_id: str, core: str) -> str:
     """
     name = anonymous_part(anonymous_id)
     if name not in contact.parts:
+        if len(_visitors(contact)) >= _MAX_PARTS:
+            _settle_in(contact)
         contact.parts[name] = Part(of=core)
-        others = [each for each in contact.parts if anonymous_id_of(each) is not None and each != name]
-        if len(others) >= _MAX_PARTS:
-            oldest = min(others, key=lambda each: (contact.parts[each].seen or 0, each))
-            gone = contact.parts.pop(oldest)
-            fold.unite(contact.parts.setdefault(gone.of, Part(of=gone.of)), gone)
     return name
+
+
+def has_room_for(contact: Contact, other: Contact | None) -> bool:
+    """True where the contact may have one more user id, or all those of the other one."""
+    more = 1 if other is None else len(other.users.keys() - contact.users.keys())
+    return len(contact.users) + more <= MAX_USERS
+
+
+def shed(contact: Contact) -> bool:
+    """Let the contact remember less of how it came about, so that its row becomes smaller; False where it can't.
+
+    What it shows stays. First visitors can no longer leave, then merges are final: what arrives later and is older than
+    what stands is judged as if there had been none. The oldest aliases go last.
+    """
+    if _visitors(contact):
+        _settle_in(contact)
+    elif contact.merges:
+        finish_merge(contact)
+    elif contact.aliases:
+        contact.aliases = contact.aliases[len(contact.aliases) // 2 + 1 :]
+    else:
+        return False
+    return True
+
+
+def finish_merge(contact: Contact) -> None:
+    """Make the first merge of a contact final: of each key only what has won stays, and its two cores are one."""
+    merge = min(contact.merges, key=lambda each: each.stamp.receipt)
+    cores = frozenset([merge.target, merge.source])
+    side = verdict.Side(cores, merge, verdict.Side(frozenset([merge.target])), verdict.Side(frozenset([merge.source])))
+    parts = [part for name, part in contact.parts.items() if part.of in cores]
+    for key in {key for part in parts for key in part.says} - fold.TOUCHES:
+        won = verdict.winner_of(contact, key, side)
+        for part in parts:
+            if part.says.get(key) is not won:
+                part.says.pop(key, None)
+    contact.merges = [each for each in contact.merges if each is not merge]
+    unite_cores(contact, merge.target, merge.source)
+    contact.merges = [each for each in contact.merges if each.target != each.source]
+
+
+def _visitors(contact: Contact) -> list[str]:
+    return [name for name in contact.parts if anonymous_id_of(name) is not None]
+
+
+def _settle_in(contact: Contact) -> None:
+    """Let the visitor who did something least lately be part of the core for good."""
+    oldest = min(_visitors(contact), key=lambda name: (contact.parts[name].seen or 0, name))
+    gone = contact.parts.pop(oldest)
+    fold.unite(contact.parts.setdefault(gone.of, Part(of=gone.of)), gone)

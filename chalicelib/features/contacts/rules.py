@@ -276,7 +276,12 @@ class Directory:
         if user is None or previous is None:
             return
         other = self.home("user", previous)
-        if other is not None and other is not contact:
+        is_other = other is not None and other is not contact
+        if (is_other or previous not in contact.users) and not kinship.has_room_for(
+            contact, other if is_other else None
+        ):
+            return
+        if other is not None and is_other:
             self._absorb(resolved, other)
         if previous not in contact.users:
             contact.users[previous] = contact.users[user]

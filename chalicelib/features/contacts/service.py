@@ -10,6 +10,7 @@ from chalicelib.core.scoring import State
 from chalicelib.features.contacts import fold, identities, kinship, lists, store
 from chalicelib.features.contacts.model import (
     MAX_TAGS,
+    MAX_USERS,
     Contact,
     Merge,
     Preference,
@@ -249,6 +250,8 @@ def merging(tenant: Tenant, contact_id: str, source_id: str, preference: Prefere
         message = "A contact can't be merged into itself."
         raise ValidationFailed(message, details=[detail("source_contact_id", "same", message)])
     contact, source = get(tenant, contact_id), get(tenant, source_id)
+    if not kinship.has_room_for(contact, source):
+        raise Conflict(f"A contact has at most {MAX_USERS} external ids.")
     directory = identities.with_emails(tenant, [], {}, {contact.id: contact, source.id: source})
     before = (contact.tags, contact.unsubscribed_at, contact.email)
     kinship.absorb(contact, source, source.id)

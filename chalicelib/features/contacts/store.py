@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.core import strict_json
 from chalicelib.core.lineage import Source
-from chalicelib.features.contacts import packing
+from chalicelib.features.contacts import kinship, packing
 from chalicelib.features.contacts.model import MAX_GROUPS, Contact, Group, Person, Stamp, anonymous_id_of
 from chalicelib.features.contacts.rules import Claim, Identity, Pointer
 from chalicelib.platform import lineage as lineages
@@ -21,6 +21,8 @@ _BESIDE_EVENTS = (("COUNTED$", "EVT"), ("EVT$", "~"))
 """Sort keys after those of `CONTACT` and of `COUNTED#…`, but for `EVT#…`."""
 
 _CLAIMANTS_AT_ONCE = 25
+_MAX_BYTES = 380_000
+"""What a contact's row may have: the table takes 409,600 bytes."""
 
 
 def identity_pointers(tenant: Tenant, identities: Iterable[Identity]) -> dict[Identity, Pointer]:
@@ -65,6 +67,8 @@ def save(tenant: Tenant, contact: Contact) -> Op:
     read_version = contact.version
     contact.version += 1
     attrs = _attrs(contact)
+    while _size(attrs) > _MAX_BYTES and kinship.shed(contact):
+        attrs = _attrs(contact)
     if read_version == 0:
         entry = tenant.contact_entry(contact.id, contact.created_at)
         new = {"id": contact.id, "list_pk": entry.pk, "list_sk": entry.sk}
@@ -318,6 +322,11 @@ def _attrs(contact: Contact) -> dict[str, Any]:
         "ceding": contact.ceding or None,
         **packing.pack(contact),
     }
+
+
+def _size(attrs: Mapping[str, Any]) -> int:
+    """About the bytes that the row has: texts are most of it."""
+    return sum(len(str(value).encode()) for value in attrs.values() if value is not None)
 
 
 def _json(item: Item, name: str, default: Any) -> Any:

@@ -35,6 +35,11 @@ def sides(contact: Contact) -> Side:
     return standing[contact.id]
 
 
+def winner_of(contact: Contact, key: str, side: Side) -> Said | None:
+    """What stands of one key on one side of a contact."""
+    return _judge(contact, key, side, "")[0]
+
+
 def winner(contact: Contact, key: str, side: Side | None = None) -> Said | None:
     """What stands of all that was said of one key; None where nothing was. `side` saves finding the sides again."""
     if key == FIRST_TOUCH:
@@ -64,8 +69,11 @@ def _judge(contact: Contact, key: str, side: Side, held: str) -> tuple[Said | No
     source, of_source = _judge(contact, key, side.source, held)
     valid = of_target + of_source
     newest = _newest(valid)
-    if newest is None or newest.stamp > side.merge.stamp or side.merge.preference == "newest":
+    if newest is None or newest.stamp > side.merge.stamp:
         return newest, valid
+    if side.merge.preference == "newest":
+        # What an earlier merge has decided against stays so.
+        return _newest(said for said in (target, source) if said is not None), valid
     ordered = (source, target) if side.merge.preference == "prefer_source" else (target, source)
     return next((said for said in ordered if said is not None and said.value is not None), newest), valid
 

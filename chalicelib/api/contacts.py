@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from chalicelib.core.clock import iso
 from chalicelib.core.errors import ValidationFailed, detail
 from chalicelib.core.schema import Answer, Instant, Page, PageQuery, Query
 from chalicelib.edge.call import Call, Reply
@@ -12,7 +13,7 @@ from chalicelib.features.activity import schemas as activity_schemas
 from chalicelib.features.activity import service as activity
 from chalicelib.features.activity.schemas import EventAnswer, ExportedEvent
 from chalicelib.features.contacts import service as contacts
-from chalicelib.features.contacts.rules import Names
+from chalicelib.features.contacts.names import Names
 from chalicelib.features.contacts.schemas import (
     ContactAnswer,
     ContactImport,
@@ -50,10 +51,22 @@ class DeleteQuery(Query):
     purge: Annotated[bool, Field(description="Purge it with all its events now.")] = False
 
 
+class Overruled(Answer):
+    """What was said of a trait and does not stand, but may yet come to: by a merge, or before an id went elsewhere."""
+
+    trait: str
+    value: Any
+    said_at: str
+
+
 class ContactExport(Answer):
     """All that is held on a contact: its profile, and its events a page at a time."""
 
     contact: "ContactProfile"
+    external_ids: Annotated[list[str], Field(description="All user ids that lead to it.")]
+    anonymous_ids: Annotated[list[str], Field(description="Those under which something was said or done alone.")]
+    emails: Annotated[list[str], Field(description="All addresses that were said to be its own.")]
+    overruled: list[Overruled]
     events: list[ExportedEvent]
     has_more: bool
     next_cursor: Annotated[str | None, Field(description="Where the next page of events goes on; null at the end.")]
@@ -159,8 +172,15 @@ def export_contact(call: Call[PageQuery, None]) -> ContactExport:
     profile = get_contact(call)
     only = activity.Filter(contact_id=profile.id)
     rows, following = activity.listing(call.tenant, "contacts.export", only, call.query.limit, call.query.cursor)
+    held = contacts.held(call.tenant, profile.id)
     return ContactExport(
         contact=profile,
+        external_ids=held.external_ids,
+        anonymous_ids=held.anonymous_ids,
+        emails=held.emails,
+        overruled=[
+            Overruled(trait=key, value=said.value, said_at=iso(said.stamp.moment)) for key, said in held.overruled
+        ],
         events=[activity_schemas.exported(row) for row in rows],
         has_more=following is not None,
         next_cursor=following,

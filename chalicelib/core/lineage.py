@@ -12,13 +12,13 @@ from typing import NamedTuple
 class Source(NamedTuple):
     """A partition whose rows are being moved: all of them, or those of one anonymous id alone.
 
-    `id` is that of the move, `ceded_by` the contact that lost the anonymous id.
+    `id` is that of the move, `ceded_by` are the contacts that have lost the anonymous id on its way here.
     """
 
     id: str
     contact_id: str
     anonymous_id: str | None = None
-    ceded_by: str | None = None
+    ceded_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from chalicelib.platform.table import Op
 
 
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
-    """Award the addresses that these events tell of."""
-    addresses = {str(address): event.created_at for event in told for address in event.data.get("addresses", [])}
-    for address, moment in addresses.items():
+    """Award the addresses of the contacts that these events tell of."""
+    moments = {str(event.data["contact_id"]): event.created_at for event in told}
+    said = {each: moment for who, moment in moments.items() for each in contacts.addresses(tenant, who)}
+    for address, moment in said.items():
         contacts.retried(lambda address=address, moment=moment: _award(tenant, address, moment))  # type: ignore[misc]
 
 

@@ -4,13 +4,16 @@ What: one transaction makes the source part of the contact, tells of it, and ans
 history. May be repeated: a second call finds the source merged.
 """
 
+from typing import Any
+
 from chalicelib.core import events
+from chalicelib.core.errors import NotFound
 from chalicelib.features.activity import service as activity
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact, Preference
 from chalicelib.features.contacts.schemas import shown
 from chalicelib.features.contacts.service import Received
-from chalicelib.platform.idempotency import Receipt
+from chalicelib.platform.idempotency import Receipt, Replay
 from chalicelib.platform.keys import Tenant
 
 
@@ -23,16 +26,20 @@ def run(
     """
 
     def act() -> Contact:
-        merging = contacts.merging(tenant, contact_id, source_id, preference, received)
-        ops = list(merging.ops)
-        if merging.clash is not None and merging.is_news:
-            note = activity.note(
-                contact_id,
-                events.IDENTITY_CONFLICT,
-                {"kind": "email", "held_by": merging.clash.held_by},
-                received.moment,
-            )
-            ops += activity.event_ops(tenant, note)
+        try:
+            merging = contacts.merging(tenant, contact_id, source_id, preference, received)
+        except NotFound:
+            # The same call may have merged them a moment ago.
+            if (before := receipt.recall()) is not None:
+                raise Replay(before) from None
+            raise
+        told: dict[str, dict[str, Any]] = {}
+        if merging.clash is not None:
+            told[events.IDENTITY_CONFLICT] = {"kind": "email", "held_by": merging.clash.held_by}
+        if merging.overflow:
+            told[events.TRAITS_OVERFLOW] = {"dropped": merging.overflow}
+        notes = [activity.note(contact_id, name, what, received.moment) for name, what in told.items()]
+        ops = [*merging.ops, *(op for note in notes for op in activity.event_ops(tenant, note))]
         receipt.commit(ops, 200, shown(merging.contact).model_dump(mode="json"))
         return merging.contact
 

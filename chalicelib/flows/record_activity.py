@@ -17,7 +17,8 @@ from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.activity.model import Event
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact, Stamp
-from chalicelib.features.contacts.rules import Directory, Names, Resolved
+from chalicelib.features.contacts.names import Names, Resolved
+from chalicelib.features.contacts.rules import Directory
 from chalicelib.features.projects import service as projects
 from chalicelib.features.projects.service import Scoring
 from chalicelib.platform import table
@@ -106,6 +107,9 @@ def _attempt(tenant: Tenant, accepted: list[Accepted], written: set[str], has_ti
         key = message_keys[event.id]
         if event.id in written or key in taken or activity.is_seen(items, key, event.received_at):
             continue
+        if directory.must_wait(names[event.id]):
+            later = accepted[n:]
+            break
         if directory.involves_several(names[event.id], _stamp(event)):
             is_first = not drafts and has_time()
             is_written = is_first and _write_alone(tenant, event, written, scoring)
@@ -127,7 +131,10 @@ def _write_alone(tenant: Tenant, event: Accepted, written: set[str], scoring: Sc
     """Write an event that changes several contacts, in one transaction; False where somebody else changed one."""
     names = _names(event)
     directory = contacts.directory_with_emails(tenant, names)
-    resolved = directory.resolve(names, _stamp(event), event.received_at)
+    try:
+        resolved = directory.resolve(names, _stamp(event), event.received_at)
+    except Unavailable:
+        return False
     contact = resolved.contact
     rows = _rows(tenant, event, resolved, directory, scoring)
     by = "alias" if event.type == "alias" else "identify"
@@ -168,7 +175,9 @@ def _append(
     ops = _rows(tenant, event, resolved, directory, scoring)
     chunk = draft.chunks[-1]
     chunk.accepted.append(event)
-    chunk.rows += ops
+    # Two events of one chunk may remember the same claim to an address.
+    standing = {op.key for op in chunk.rows}
+    chunk.rows += [op for op in ops if op.key not in standing]
     chunk.size += sum(
         len(value.encode())
         for op in ops
@@ -275,6 +284,9 @@ def _fold(
         )
     extra, claims = _settle_emails(tenant, event, resolved, directory, is_said=is_said)
     changed |= {"email"} if contact.email != email_before else set()
+    if resolved.refused is not None:
+        refused = {"kind": "user_id", "previous_id": resolved.refused}
+        extra.append(_note(contact, event, events.IDENTITY_CONFLICT, refused))
     if overflow:
         extra.append(_note(contact, event, events.TRAITS_OVERFLOW, {"dropped": overflow}))
     if event.type == "group" and event.group_id is not None:
@@ -301,6 +313,10 @@ def _settle_emails(
         clashes = [(resolved.contact, clash)] if clash is not None else []
     notes = [
         _note(contact, event, events.IDENTITY_CONFLICT, {"kind": "email", "held_by": clash.held_by})
+        if contact is resolved.contact
+        else activity.note(
+            contact.id, events.IDENTITY_CONFLICT, {"kind": "email", "held_by": clash.held_by}, event.timestamp
+        )
         for contact, clash in clashes
         if contacts.note_clash(contact, clash)
     ]

@@ -1,15 +1,19 @@
 """Move the events of a source to the contact that is absorbing it: a job, page by page.
 
 What: first all rows are copied, then, after the indexes had time to show the copies, the originals are removed. Until
-the last one is gone the contact reads both places. May be repeated and doubled at any point: copies come out the same,
-and each page is written only if the contact still absorbs that source, so a move that another one has overtaken stops.
+the last one is gone the contact reads both places. Where it was deleted meanwhile its rows are just removed. May be
+repeated and doubled at any point: copies come out the same, and each page is written only if the contact still absorbs
+that source, so a move that another one has overtaken stops.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from chalicelib.core.lineage import Source
 from chalicelib.features.activity import service as activity
 from chalicelib.features.contacts import service as contacts
+from chalicelib.features.contacts.model import Contact
+from chalicelib.features.contacts.names import Names
 from chalicelib.platform import table
 from chalicelib.platform.jobs import Later
 from chalicelib.platform.keys import Tenant
@@ -28,6 +32,8 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
         source = next((each for each in contact.absorbing if each.id == data["move"]), None) if contact else None
         if contact is None or source is None or contact.status == "purging":
             return None
+        if contact.status == "deleted":
+            return _drop(tenant, contact, source, same, has_time)
         ops, following = activity.move_page(tenant, contact.lineage, source, after, remove=phase == "remove")
         try:
             if ops:
@@ -45,7 +51,26 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
             return same | {"phase": phase, "after": after}
     if phase == "copy":
         return Later(same | {"phase": "remove"}, _SETTLING_S)
+    _finish(tenant, contact, source)
+    return None
+
+
+def _drop(
+    tenant: Tenant, contact: Contact, source: Source, same: Mapping[str, Any], has_time: Callable[[], bool]
+) -> Mapping[str, Any] | None:
+    """Remove what a deleted contact was to take; nobody takes it from there any more."""
+    after: str | None = None
+    while True:
+        rows, told, after = activity.owned_page(tenant, contact.lineage, source.contact_id, after)
+        contacts.erase(tenant, contact.id, rows, Names.told(told))
+        if after is None:
+            _finish(tenant, contact, source)
+            return None
+        if not has_time():
+            return same
+
+
+def _finish(tenant: Tenant, contact: Contact, source: Source) -> None:
     if source.anonymous_id is None:
         contacts.drop_tags(tenant, source.contact_id)
     contacts.has_absorbed(tenant, contact.id, source.id)
-    return None

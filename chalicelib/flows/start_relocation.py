@@ -1,5 +1,6 @@
 """Start moving the events of a contact that became part of another one, or of an anonymous id that left, on the bus.
 
+Where the one that takes them is deleted they are removed instead, at once, so that the anonymous id is free for others.
 May be repeated: each move has a name, and whoever moves again finds what is moved already.
 """
 
@@ -19,7 +20,8 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
         contact = contacts.heir(tenant, str(event.data["contact_id"]))
         if contact is None:
             continue
+        from_whom = event.data.get("source_contact_id")
         for source in contact.absorbing:
-            if str(event.data["source_contact_id"]) in (source.contact_id, source.ceded_by):
+            if from_whom is None or from_whom in (source.contact_id, *source.ceded_by):
                 # Readers find the events wherever they are, so no clock waits for the move.
                 jobs.send(tenant, KIND, {"contact": contact.id, "move": source.id}, awaited=False)

@@ -12,8 +12,9 @@ from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.table import Item
 
-_HOPS_MAX = 50
-"""Contacts that one chain of merges has at the most; one that was longer would be a circle."""
+_HOPS_MAX = 1_000
+"""Contacts that one chain of merges is followed along; each new one is a read, so identities are led to the end of a
+chain when they are used."""
 
 
 def packed(source: Source) -> str:
@@ -23,8 +24,9 @@ def packed(source: Source) -> str:
 
 def of_item(item: Item) -> Lineage:
     """Where the rows of the contact lie whose row that is."""
-    sources = tuple(Source(*strict_json.stored(text)) for text in item.get("absorbing", []))
-    return Lineage(item["id"], sources, item.get("ceding", {}))
+    stored = [strict_json.stored(text) for text in item.get("absorbing", [])]
+    sources = [Source(move, lying, visitor, tuple(ceded_by)) for move, lying, visitor, ceded_by in stored]
+    return Lineage(item["id"], tuple(sources), item.get("ceding", {}))
 
 
 def find(tenant: Tenant, contact_id: str) -> Lineage | None:

@@ -24,7 +24,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.ACTIVITY_RECORDED: (index_days.run, on_events.run),
     events.CONTACT_CREATED: (count_contacts.run, on_events.run),
     events.CONTACT_UPDATED: (on_events.run,),
-    events.CONTACT_DELETED: (count_contacts.run, on_events.run, award_emails.run, purge.start),
+    events.CONTACT_DELETED: (count_contacts.run, on_events.run, award_emails.run, start_relocation.run, purge.start),
     events.CONTACT_PURGE_DUE: (purge.start,),
     events.CONTACT_MERGED: (count_contacts.run, on_events.run, start_relocation.run),
     events.VISITOR_MOVED: (on_events.run, start_relocation.run),

@@ -9,7 +9,7 @@ from chalicelib.features.activity import store as activity_store
 from chalicelib.features.activity.model import Event
 from chalicelib.features.contacts import store as contact_store
 from chalicelib.features.contacts.model import Contact, Part, Said, Stamp
-from chalicelib.features.contacts.rules import Claim, Identity, Pointer
+from chalicelib.features.contacts.names import Claim, Identity, Pointer
 from chalicelib.flows import create_project
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant

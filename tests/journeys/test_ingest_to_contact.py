@@ -12,7 +12,7 @@ from chalicelib.features.activity import service as activity
 from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Person
-from chalicelib.features.contacts.rules import Names
+from chalicelib.features.contacts.names import Names
 from chalicelib.features.contacts.service import Received
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant

@@ -8,7 +8,7 @@ from chalicelib.core import clock, ids
 from chalicelib.features.activity import service as activity
 from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.contacts import service as contacts
-from chalicelib.features.contacts.rules import Names
+from chalicelib.features.contacts.names import Names
 from chalicelib.features.contacts.service import Received
 from chalicelib.flows import merge_contacts
 from chalicelib.platform.idempotency import Receipt

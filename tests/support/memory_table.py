@@ -13,7 +13,9 @@ from chalicelib.platform import table
 from chalicelib.platform.keys import Key
 from chalicelib.platform.marshal import Item, from_item, to_item
 from chalicelib.platform.table import Check, ConditionFailed, Delete, IndexPage, Op, Page, Put, Update
+from tests.bench.units import size_of
 
+_ITEM_BYTES = 400 * 1024
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: bool(a == b),
     "<": lambda a, b: a is not None and bool(a < b),
@@ -112,6 +114,7 @@ class MemoryTable:
             row |= from_item(to_item(op.attrs))
         if isinstance(op, Update):
             row = _updated(dict(before or row), op)
+        assert size_of(to_item(row)) <= _ITEM_BYTES, f"{op.key} is too large"
         self.rows[op.key] = row
         self.records.append(
             {

@@ -4,7 +4,7 @@ does not fit: there the earlier said stays.
 Every function changes the contact that it is given and tells what changed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from chalicelib.core import scoring, strict_json
@@ -20,6 +20,7 @@ from chalicelib.features.contacts.model import (
     Part,
     Said,
     Stamp,
+    anonymous_id_of,
     normal_email,
 )
 
@@ -48,7 +49,8 @@ def merge_traits(contact: Contact, name: str, traits: Mapping[str, Any], stamp: 
     overflow: list[str] = []
     room = _Room(contact)
     side = verdict.sides(contact) if contact.merges else None
-    cores = frozenset([part.of])
+    # A visitor may leave for a contact whose API has not set the key.
+    cores = frozenset([part.of]) if anonymous_id_of(name) is None else frozenset()
     _note_address(part, traits.get("email"), stamp)
     # Removals first: what they free may be used by the same call.
     for key, value in sorted(traits.items(), key=lambda item: item[1] is not None):
@@ -128,8 +130,8 @@ def score(contact: Contact, name: str, kind: str, moment: int, settings: Mapping
     return True
 
 
-def settle(contact: Contact) -> tuple[set[str], list[str]]:
-    """Judge the whole contact anew, after parts came or left.
+def settle(contact: Contact, first: Collection[str] = ()) -> tuple[set[str], list[str]]:
+    """Judge the whole contact anew, after parts came or left; the keys in `first` are given room before others.
 
     Returns the names of the fields that changed, and the keys of traits that did not fit.
     """
@@ -140,7 +142,9 @@ def settle(contact: Contact) -> tuple[set[str], list[str]]:
     standing = {key: said for key in keys - TOUCHES if (said := verdict.winner(contact, key, side))}
     overflow: list[str] = []
     room = _Room(contact)
-    for key, said in sorted(standing.items(), key=lambda item: (item[1].value is not None, item[1].stamp, item[0])):
+    for key, said in sorted(
+        standing.items(), key=lambda item: (item[1].value is not None, item[0] not in first, item[1].stamp)
+    ):
         if room.settle(key, said):
             show(contact, key, said)
         else:

@@ -10,7 +10,8 @@ from chalicelib.core.errors import Unavailable
 from chalicelib.core.lineage import Source
 from chalicelib.features.contacts import store, verdict
 from chalicelib.features.contacts.model import BY_NO_SETTINGS, Contact, Stamp, normal_email
-from chalicelib.features.contacts.rules import Clash, Directory, Identity, Names, Pointer
+from chalicelib.features.contacts.names import Clash, Identity, Names, Pointer
+from chalicelib.features.contacts.rules import Directory
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.table import ConditionFailed, Item, Op
@@ -67,9 +68,9 @@ def read_directory(tenant: Tenant, identities: Sequence[Identity], known: Contac
 
 def saving(tenant: Tenant, contact: Contact, directory: Directory) -> list[Op]:
     """The operations that write the contact over the version read, and what was decided of its identities."""
-    claims, contested = directory.take_pending(contact)
+    claims, is_contested = directory.take_pending(contact)
     now = contact.updated_at
-    told = [outbox.emit(tenant, events.EMAIL_CONTESTED, {"addresses": contested}, now)] if contested else []
+    told = [outbox.emit(tenant, events.EMAIL_CONTESTED, {"contact_id": contact.id}, now)] if is_contested else []
     return [
         store.save(tenant, contact),
         *(store.claim(tenant, identity, claim) for identity, claim in claims.items()),
@@ -119,6 +120,13 @@ def note_clash(contact: Contact, clash: Clash) -> bool:
         return False
     contact.clashes = [*contact.clashes, clash.address][-_CLASHES_MAX:]
     return True
+
+
+def addresses(tenant: Tenant, contact_id: str) -> set[str]:
+    """All addresses that were said of the contact, or of the one that it is part of by now."""
+    contact = heir(tenant, contact_id)
+    said = [address for part in contact.parts.values() for address in part.emails] if contact is not None else []
+    return {*said, *([contact.email] if contact is not None and contact.email is not None else [])}
 
 
 def awarding(tenant: Tenant, address: str, now: int) -> Award | None:
@@ -189,9 +197,8 @@ def has_absorbed(tenant: Tenant, contact_id: str, move_id: str) -> None:
         if contact is None or source is None:
             return
         contact.absorbing = tuple(each for each in contact.absorbing if each != source)
-        is_last = all((each.anonymous_id, each.ceded_by) != source[2:] for each in contact.absorbing)
-        loser = heir(tenant, source.ceded_by) if source.ceded_by is not None and is_last else None
-        ended = _cession_ended(tenant, loser, source) if loser is not None and loser.id != contact.id else []
+        is_last = all(each.anonymous_id != source.anonymous_id for each in contact.absorbing)
+        ended = _cessions_ended(tenant, contact, [source]) if is_last else []
         table.transact([store.save(tenant, contact), *ended])
 
     retried(act)
@@ -199,24 +206,30 @@ def has_absorbed(tenant: Tenant, contact_id: str, move_id: str) -> None:
 
 def cessions_ended(tenant: Tenant, contact: Contact) -> None:
     """Let those who lost anonymous ids to the contact forget it: nothing is moved any more. May be repeated."""
-    for source in contact.absorbing:
 
-        def act(source: Source = source) -> None:
-            loser = heir(tenant, source.ceded_by) if source.ceded_by is not None else None
-            ops = _cession_ended(tenant, loser, source) if loser is not None and loser.id != contact.id else []
-            if ops:
-                table.transact(ops)
+    def act() -> None:
+        if ended := _cessions_ended(tenant, contact, contact.absorbing):
+            table.transact(ended)
 
-        retried(act)
+    retried(act)
 
 
-def _cession_ended(tenant: Tenant, loser: Contact, source: Source) -> list[Op]:
-    if source.anonymous_id is None or source.anonymous_id not in loser.ceding:
-        return []
-    del loser.ceding[source.anonymous_id]
-    if loser.status == "purging" and not loser.ceding:
-        return [store.end(tenant, loser)]
-    return [store.save(tenant, loser)]
+def _cessions_ended(tenant: Tenant, contact: Contact, sources: Iterable[Source]) -> list[Op]:
+    losers: dict[str, Contact] = {}
+    changed: set[str] = set()
+    for source in sources:
+        for loser_id in source.ceded_by:
+            loser = heir(tenant, loser_id)
+            loser = losers.setdefault(loser.id, loser) if loser is not None else None
+            if loser is None or loser.id == contact.id or source.anonymous_id not in loser.ceding:
+                continue
+            del loser.ceding[source.anonymous_id]
+            changed.add(loser.id)
+    ended = [losers[each] for each in changed]
+    return [
+        store.end(tenant, each) if each.status == "purging" and not each.ceding else store.save(tenant, each)
+        for each in ended
+    ]
 
 
 def drop_tags(tenant: Tenant, contact_id: str) -> None:

@@ -4,10 +4,12 @@ What a contact shows of its parts is judged anew afterwards, by `fold.settle`.
 """
 
 from chalicelib.core import scoring
+from chalicelib.core.errors import Unavailable
 from chalicelib.core.lineage import Source
 from chalicelib.features.contacts import fold, verdict
 from chalicelib.features.contacts.model import (
     BY_NO_SETTINGS,
+    MAX_ALIASES,
     MAX_TAGS,
     MAX_USERS,
     Contact,
@@ -17,41 +19,45 @@ from chalicelib.features.contacts.model import (
     normal_tags,
 )
 
-_MAX_ALIASES = 100
-_MAX_PARTS = 200
+_MAX_PARTS = 100
 _MAX_MERGES = 20
 
 
-def absorb(target: Contact, source: Contact, move_id: str) -> None:
-    """Let the target have all that the source has, which becomes a merged contact.
+def absorb(target: Contact, source: Contact, move_id: str) -> list[str]:
+    """Let the target have all that the source has, which becomes a merged contact; returns the tags that do not fit.
 
-    `move_id` names the move of its events.
-
-    The cores stay apart until `unite_cores` or a Merge says how they are to be judged.
+    `move_id` names the move of its events. The cores stay apart until `unite_cores` or a Merge says how they are to be
+    judged. Raises Unavailable where events of a deleted contact have to be taken out of both first.
     """
     while len(target.merges) + len(source.merges) > _MAX_MERGES:
         finish_merge(max(target, source, key=lambda each: len(each.merges)))
     for name, part in source.parts.items():
         fold.unite(target.parts.setdefault(name, Part(of=part.of)), part)
     target.users |= {user: core for user, core in source.users.items() if user not in target.users}
-    target.aliases = sorted({*target.aliases, *source.aliases})[-_MAX_ALIASES:]
+    target.aliases = sorted({*target.aliases, *source.aliases})[-MAX_ALIASES:]
     target.merges = list(dict.fromkeys([*target.merges, *source.merges]))
     target.clashes = list(dict.fromkeys([*target.clashes, *source.clashes]))
-    target.tags = normal_tags([*target.tags, *source.tags])[:MAX_TAGS]
+    tags = normal_tags([*target.tags, *source.tags])
+    target.tags = tags[:MAX_TAGS]
     unsubscribed = [moment for moment in (target.unsubscribed_at, source.unsubscribed_at) if moment is not None]
     target.unsubscribed_at = min(unsubscribed, default=None)
     _add_scores(target, source)
     # What the source was taking from the target has come home by this.
     moves = [*target.absorbing, *(each for each in source.absorbing if each.contact_id != target.id)]
     target.absorbing = (*moves, Source(move_id, source.id))
+    while len(_visitors(target)) > _MAX_PARTS:
+        _settle_in(target)
     ceded = source.ceding | target.ceding
-    target.ceding = {who: to for who, to in ceded.items() if anonymous_part(who) not in target.parts}
+    target.ceding = {who: to for who, to in ceded.items() if to not in (target.id, source.id)}
+    if any(anonymous_part(who) in target.parts for who in target.ceding):
+        raise Unavailable("Events of a deleted contact are being removed. Try again.")
     source.status, source.merged_into = "merged", target.id
     # What it had stands in the target only, so that no row keeps what is deleted there.
     source.parts, source.stands, source.traits, source.users = {}, {}, {}, {}
     source.aliases, source.merges, source.clashes, source.groups, source.tags = [], [], [], [], []
     source.absorbing, source.ceding, source.external_id, source.last_seen_at = (), {}, None, None
     source.scores, source.scored_by, source.unsubscribed_at = {}, None, None
+    return tags[MAX_TAGS:]
 
 
 def unite_cores(contact: Contact, into: str, core: str) -> None:
@@ -84,9 +90,13 @@ def take_out(loser: Contact, winner: Contact, anonymous_id: str, core: str, move
         return
     fold.unite(winner.parts.setdefault(name, Part(of=core)), part)
     winner.parts[name].of = core
-    lying = [loser.id, *(s.contact_id for s in loser.absorbing if s.anonymous_id in (None, anonymous_id))]
+    while len(_visitors(winner)) > _MAX_PARTS:
+        _settle_in(winner)
+    taken = [each for each in loser.absorbing if each.anonymous_id == anonymous_id]
+    losers = tuple(dict.fromkeys([loser.id, *(who for each in taken for who in each.ceded_by)]))
+    lying = [loser.id, *(each.contact_id for each in loser.absorbing if each.anonymous_id in (None, anonymous_id))]
     partitions = [each for each in dict.fromkeys(lying) if each != winner.id]
-    moves = [Source(f"{move_id}.{n}", each, anonymous_id, loser.id) for n, each in enumerate(partitions)]
+    moves = [Source(f"{move_id}.{n}", each, anonymous_id, losers) for n, each in enumerate(partitions)]
     winner.absorbing = (*winner.absorbing, *moves)
     loser.absorbing = tuple(source for source in loser.absorbing if source.anonymous_id != anonymous_id)
     loser.ceding[anonymous_id] = winner.id

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from chalicelib.core import strict_json
 from chalicelib.features.contacts import store
 from chalicelib.features.contacts.model import MAX_CONTACT_BYTES, MAX_TRAIT_BYTES, Contact, Person, normal_email
-from chalicelib.features.contacts.rules import Names
+from chalicelib.features.contacts.names import Names
 from chalicelib.platform import cursor
 from chalicelib.platform.keys import Tenant, contact_of, moment_sk
 from chalicelib.platform.listing import FIRST, LAST, Listed, Range, escaped_size, fill, within_answer

@@ -1,100 +1,20 @@
 """Who an event belongs to. Pure: it works on what was read, and tells which claims must hold when it is written."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from chalicelib.core import ids
 from chalicelib.features.contacts import fold, kinship, verdict
-from chalicelib.features.contacts.model import Alias, Contact, IdentityKind, Part, Stamp, anonymous_part, normal_email
-
-
-class Identity(NamedTuple):
-    """One name of a person; points to at most one contact."""
-
-    kind: IdentityKind
-    value: str
-
-
-class Pointer(NamedTuple):
-    """Where an identity points: to a contact, or to one that was merged into it since.
-
-    An anonymous id also has the earliest claim to it: when it was first sent with a user id, and with which.
-    """
-
-    contact: str
-    claim: Stamp | None = None
-    user: str | None = None
-
-
-class Claim(NamedTuple):
-    """What is to be written of an identity, over what the table is known to say of it; `pointer` None gives it up."""
-
-    pointer: Pointer | None
-    over: Pointer | None
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """The identities that one event or request came with; each may be missing."""
-
-    user: str | None = None
-    anonymous: str | None = None
-    email: str | None = None
-    previous: str | None = None
-
-    def identities(self) -> list[Identity]:
-        """All rows that tell who this is. A previous id may be a user id and an anonymous id."""
-        named: list[tuple[IdentityKind, str | None]] = [
-            ("user", self.user),
-            ("anonymous", self.anonymous),
-            ("email", self.email),
-            ("user", self.previous),
-            ("anonymous", self.previous),
-        ]
-        return [Identity(kind, value) for kind, value in named if value is not None]
-
-    def anonymous_ids(self) -> list[str]:
-        """The anonymous ids that this claims for its user id."""
-        return list(dict.fromkeys(each for each in (self.anonymous, self.previous) if each is not None))
-
-
-@dataclass(slots=True)
-class Resolved:
-    """Whose an event is, and under which part of the contact it counts.
-
-    `is_named` where the contact got a user id by it. `joined` are contacts that are merged into it now, `lost` are
-    those that an anonymous id has left for it, by id, with the fields that this changed. `changed` and `overflow` tell
-    of what both did to the contact, `tags_before` has its tags before.
-    """
-
-    contact: Contact
-    part: str
-    is_new: bool = False
-    is_named: bool = False
-    joined: list[Contact] = field(default_factory=list)
-    lost: dict[str, Contact] = field(default_factory=dict)
-    lost_fields: dict[str, set[str]] = field(default_factory=dict)
-    changed: set[str] = field(default_factory=set)
-    overflow: list[str] = field(default_factory=list)
-    tags_before: list[str] = field(default_factory=list)
-    is_regrouped: bool = False
-
-    @property
-    def is_judged_anew(self) -> bool:
-        """True where other parts stand beside each other than before, so that all that they said was judged again."""
-        return bool(self.joined or self.lost or self.is_regrouped)
-
-
-class Clash(NamedTuple):
-    """A contact that wants an address which somebody else holds.
-
-    `is_earlier` where its claim is the earlier one: then the address is to be awarded to it.
-    """
-
-    address: str
-    held_by: str | None
-    is_earlier: bool
+from chalicelib.features.contacts.model import (
+    MAX_ALIASES,
+    Alias,
+    Contact,
+    IdentityKind,
+    Part,
+    Stamp,
+    anonymous_part,
+    normal_email,
+)
+from chalicelib.features.contacts.names import Claim, Clash, Identity, Names, Pointer, Resolved
 
 
 class Directory:
@@ -114,7 +34,7 @@ class Directory:
         self._pointers = dict(pointers)
         self._written = dict(pointers)
         self._pending: dict[str, dict[Identity, Claim]] = {}
-        self._contested: dict[str, set[str]] = {}
+        self._contested: set[str] = set()
 
     def home(self, kind: IdentityKind, value: str | None) -> Contact | None:
         """The active contact that an identity leads to."""
@@ -128,15 +48,26 @@ class Directory:
 
     def involves_several(self, names: Names, stamp: Stamp) -> bool:
         """True where an event with these names changes more than one contact, or how one is judged that was merged."""
+        base = self._base(names, trusts_email=False)
+        if self._imported(base, names) is not None:
+            return True
         if names.user is None:
             return False
-        base = self._base(names, trusts_email=False)
         if self.home("user", names.previous) not in (None, base):
             return True
         if base is not None and base.merges and self._regroups(base, names, stamp):
             return True
         others = [(each, self.home("anonymous", each)) for each in names.anonymous_ids()]
         return any(other not in (None, base) and self._yields(each, other, stamp) for each, other in others if other)
+
+    def must_wait(self, names: Names) -> bool:
+        """True where these names claim an anonymous id that the contact has lost to one which is deleted by now, and
+        whose events are still being taken out of the contact's own."""
+        base = self._base(names, trusts_email=False)
+        claimed = names.anonymous_ids() if base is not None else []
+        return any(
+            base is not None and each in base.ceding and self.home("anonymous", each) is None for each in claimed
+        )
 
     def resolve(self, names: Names, stamp: Stamp, received_at: int, *, trusts_email: bool = False) -> Resolved:
         """The contact that the names lead to, a new one where they lead nowhere.
@@ -149,26 +80,42 @@ class Directory:
         """
         found = self._base(names, trusts_email=trusts_email)
         contact = found or self._create(received_at)
+        imported = None if trusts_email else self._imported(found, names)
         if names.user is None:
-            return Resolved(contact, self._visitor(contact, names), is_new=found is None)
+            resolved = Resolved(contact, "", found is None, tags_before=list(contact.tags))
+            if imported is not None:
+                self._take_in(resolved, imported)
+                self._judge_anew(resolved, frozenset(contact.traits))
+            resolved.part = self._visitor(contact, names)
+            return resolved
         is_named = names.user not in contact.users
         if is_named:
             contact.users[names.user] = self._core_for(contact, names)
             contact.external_id = verdict.external_id(contact)
             self._claim(contact, Identity("user", names.user), Pointer(contact.id))
+        else:
+            self._lead_on(contact, Identity("user", names.user))
         resolved = Resolved(
             contact, contact.users[names.user], found is None, is_named=is_named, tags_before=list(contact.tags)
         )
+        keys_before = frozenset(contact.traits)
         resolved.is_regrouped = bool(contact.merges) and self._regroups(contact, names, stamp)
+        if imported is not None:
+            self._take_in(resolved, imported)
         self._alias(resolved, names, stamp)
         for anonymous_id in names.anonymous_ids():
             self._claim_anonymous(resolved, names.user, anonymous_id, stamp)
         if resolved.is_judged_anew:
-            resolved.lost_fields = {each.id: fold.settle(each)[0] for each in resolved.lost.values()}
-            changed, resolved.overflow = fold.settle(contact)
-            resolved.changed |= changed
+            self._judge_anew(resolved, keys_before)
         resolved.part = contact.users[names.user]
         return resolved
+
+    @staticmethod
+    def _judge_anew(resolved: Resolved, first: frozenset[str]) -> None:
+        resolved.lost_fields = {each.id: fold.settle(each)[0] for each in resolved.lost.values()}
+        changed, overflow = fold.settle(resolved.contact, first)
+        resolved.changed |= changed
+        resolved.overflow += overflow
 
     def join(self, target: Contact, source: Contact) -> None:
         """Note that the source is part of the target now."""
@@ -200,7 +147,7 @@ class Directory:
             held_since = verdict.claims_email(holder, wanted) if holder is not None else None
             is_earlier = claim is not None and (held_since is None or claim < held_since)
             if is_earlier:
-                self._contested.setdefault(contact.id, set()).add(wanted)
+                self._contested.add(contact.id)
             return Clash(wanted, holder.id if holder is not None else None, is_earlier)
         self._claim(contact, identity, Pointer(contact.id))
         contact.email = wanted
@@ -230,29 +177,37 @@ class Directory:
         holder.email = None
         return Clash(address, winner.id, is_earlier=False)
 
-    def contest(self, contact: Contact, address: str) -> None:
-        """Somebody else may have the better claim to an address by now."""
-        self._contested.setdefault(contact.id, set()).add(address)
-
     def pending(self, contact: Contact) -> dict[Identity, Claim]:
         """What was decided of identities for the contact and is not yet part of a transaction."""
         return self._pending.setdefault(contact.id, {})
 
-    def take_pending(self, contact: Contact) -> tuple[dict[Identity, Claim], list[str]]:
-        """The same, for the transaction that will hold it, and the addresses to be awarded anew after that."""
+    def take_pending(self, contact: Contact) -> tuple[dict[Identity, Claim], bool]:
+        """The same, for the transaction that will hold it, and whether its addresses are to be awarded anew then."""
         claims = self._pending.pop(contact.id, {})
         self._written |= {identity: claim.pointer for identity, claim in claims.items() if claim.pointer is not None}
-        return claims, sorted(self._contested.pop(contact.id, set()))
+        is_contested = contact.id in self._contested
+        self._contested.discard(contact.id)
+        return claims, is_contested
 
     def _base(self, names: Names, *, trusts_email: bool) -> Contact | None:
         user = self.home("user", names.user) or (self.home("user", names.previous) if names.user else None)
         if user is not None:
             return user
         by_email = self.home("email", names.email)
-        if by_email and not trusts_email and (by_email.users or by_email.last_seen_at is not None):
+        if by_email and not trusts_email and not _is_bare_import(by_email):
             by_email = None
         candidates = [*(self.home("anonymous", each) for each in names.anonymous_ids()), by_email]
         return next((one for one in candidates if one and (names.user is None or not one.users)), None)
+
+    def _imported(self, base: Contact | None, names: Names) -> Contact | None:
+        """An imported address that nobody else has, where the contact which says it is there already."""
+        imported = self.home("email", names.email)
+        is_other = base is not None and imported is not None and imported is not base
+        return imported if is_other and imported is not None and _is_bare_import(imported) else None
+
+    def _take_in(self, resolved: Resolved, imported: Contact) -> None:
+        self._absorb(resolved, imported)
+        kinship.unite_cores(resolved.contact, resolved.contact.id, imported.id)
 
     def _core_for(self, contact: Contact, names: Names) -> str:
         """The core that a user id new to the contact belongs to: that of its previous id, or of the visitor."""
@@ -268,8 +223,15 @@ class Directory:
         identity = Identity("anonymous", names.anonymous)
         if self.home("anonymous", names.anonymous) is not contact:
             self._claim(contact, identity, Pointer(contact.id))
+        self._lead_on(contact, identity)
         core = contact.users.get(self._pointers[identity].user or "", contact.id)
         return kinship.part_of(contact, names.anonymous, core)
+
+    def _lead_on(self, contact: Contact, identity: Identity) -> None:
+        """Let an identity that was found along a chain of merges point to its end, so that the chain is walked once."""
+        pointer = self._pointers[identity]
+        if pointer.contact != contact.id:
+            self._claim(contact, identity, pointer._replace(contact=contact.id))
 
     def _alias(self, resolved: Resolved, names: Names, stamp: Stamp) -> None:
         contact, user, previous = resolved.contact, names.user, names.previous
@@ -289,7 +251,7 @@ class Directory:
         kinship.unite_cores(contact, contact.users[user], contact.users[previous])
         if previous != user:
             edge = Alias(stamp, previous, user)
-            contact.aliases = sorted({*contact.aliases, edge})
+            contact.aliases = sorted({*contact.aliases, edge})[-MAX_ALIASES:]
         before, contact.external_id = contact.external_id, verdict.external_id(contact)
         resolved.changed |= {"external_id"} if contact.external_id != before else set()
 
@@ -303,7 +265,8 @@ class Directory:
             if other.users:
                 resolved.lost[other.id] = other
                 kinship.take_out(other, contact, anonymous_id, contact.users[user], ids.new_ulid())
-                self._weaken(other)
+                # What has left may have been what claimed an address first.
+                self._contested |= {contact.id, other.id}
             else:
                 core = (
                     other.parts[anonymous_part(anonymous_id)].of
@@ -340,19 +303,12 @@ class Directory:
         return not merged or stamp < min(merged)
 
     def _absorb(self, resolved: Resolved, other: Contact) -> None:
-        kinship.absorb(resolved.contact, other, other.id)
+        resolved.overflow += [f"tags.{tag}" for tag in kinship.absorb(resolved.contact, other, other.id)]
         self.join(resolved.contact, other)
         resolved.joined.append(other)
 
-    def _weaken(self, contact: Contact) -> None:
-        """What has left the contact may have been what claimed its email first."""
-        if contact.email is not None:
-            self.contest(contact, contact.email)
-
     def _claim(self, contact: Contact, identity: Identity, pointer: Pointer) -> None:
         self._pointers[identity] = pointer
-        if identity.kind == "anonymous":
-            contact.ceding.pop(identity.value, None)
         pending = self._pending.setdefault(contact.id, {})
         before = pending.get(identity)
         if before is not None and before.pointer is None and before.over is not None and before.over[0] == pointer[0]:
@@ -366,7 +322,7 @@ class Directory:
     def _release(self, contact: Contact, address: str) -> None:
         identity = Identity("email", address)
         self._pointers.pop(identity, None)
-        self.contest(contact, address)
+        self._contested.add(contact.id)
         pending = self._pending.setdefault(contact.id, {})
         before = pending.pop(identity, None)
         if before is None or before.over is not None:
@@ -391,3 +347,8 @@ class Directory:
         contact = Contact(id=ids.new_id("cntct"), created_at=received_at, updated_at=received_at)
         self.people[contact.id] = contact
         return contact
+
+
+def _is_bare_import(contact: Contact) -> bool:
+    """True where all that is known of a contact was imported under its address: it has no id and has done nothing."""
+    return not contact.users and contact.last_seen_at is None

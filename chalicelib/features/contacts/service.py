@@ -14,11 +14,14 @@ from chalicelib.features.contacts.model import (
     Contact,
     Merge,
     Preference,
+    Said,
     Stamp,
+    anonymous_id_of,
     normal_email,
     normal_tags,
 )
-from chalicelib.features.contacts.rules import Clash, Directory, Identity, Names, Resolved
+from chalicelib.features.contacts.names import Clash, Identity, Names, Resolved
+from chalicelib.features.contacts.rules import Directory
 from chalicelib.platform import outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Key, Tenant
@@ -28,6 +31,7 @@ __all__ = [
     "Change",
     "Filter",
     "Received",
+    "addresses",
     "awarding",
     "begin_purge",
     "cessions_ended",
@@ -43,6 +47,7 @@ __all__ = [
     "get",
     "has_absorbed",
     "heir",
+    "held",
     "ids_page",
     "join_group",
     "joined",
@@ -88,6 +93,7 @@ lost = identities.lost
 tagged = identities.tagged
 clashed = identities.clashed
 note_clash = identities.note_clash
+addresses = identities.addresses
 awarding = identities.awarding
 heir = identities.heir
 cessions_ended = identities.cessions_ended
@@ -146,6 +152,30 @@ def get(tenant: Tenant, contact_id: str) -> Contact:
     return contact
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held on a contact besides what its profile shows; `overruled` has traits that do not stand."""
+
+    external_ids: list[str]
+    anonymous_ids: list[str]
+    emails: list[str]
+    overruled: list[tuple[str, Said]]
+
+
+def held(tenant: Tenant, contact_id: str) -> Held:
+    """What is held on the contact besides its profile. Raises NotFound."""
+    contact = get(tenant, contact_id)
+    parts = contact.parts.values()
+    said = [(key, each) for part in parts for key, each in part.says.items() if contact.stands.get(key) is not each]
+    visitors = [each for name in contact.parts if (each := anonymous_id_of(name)) is not None]
+    return Held(
+        external_ids=sorted(contact.users),
+        anonymous_ids=sorted(visitors),
+        emails=sorted({address for part in parts for address in part.emails}),
+        overruled=sorted(said, key=lambda each: (each[0], each[1].stamp)),
+    )
+
+
 def put(tenant: Tenant, names: Names, change: Change, received: Received, receipt: Receipt) -> tuple[Contact, bool]:
     """Create a contact, or update the one that the names lead to; returns it and whether it is new.
 
@@ -189,8 +219,7 @@ def delete(tenant: Tenant, contact_id: str, now: int, *, purges: bool = False, b
 
     def act() -> None:
         contact = get(tenant, contact_id)
-        addresses = [contact.email] if contact.email is not None else []
-        data = {"contact_id": contact.id, "purges": purges, "addresses": addresses}
+        data = {"contact_id": contact.id, "purges": purges}
         told = outbox.emit(tenant, events.CONTACT_DELETED, data, now)
         table.transact([store.retire(tenant, contact, now), told, *beside])
 
@@ -230,15 +259,15 @@ def end_purge(tenant: Tenant, contact_id: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Merging:
-    """A merge, what writes it, and the address that the contact wants and somebody else holds, if there is one.
+    """A merge, what writes it, and what the contact's timeline is to tell of it.
 
-    `is_news` where the contact's timeline does not tell of that clash yet.
+    That is the address that it wants and somebody else holds, and the traits that did not fit.
     """
 
     contact: Contact
     ops: list[Op]
     clash: Clash | None
-    is_news: bool
+    overflow: list[str]
 
 
 def merging(tenant: Tenant, contact_id: str, source_id: str, preference: Preference, received: Received) -> Merging:
@@ -254,10 +283,13 @@ def merging(tenant: Tenant, contact_id: str, source_id: str, preference: Prefere
         raise Conflict(f"A contact has at most {MAX_USERS} external ids.")
     directory = identities.with_emails(tenant, [], {}, {contact.id: contact, source.id: source})
     before = (contact.tags, contact.unsubscribed_at, contact.email)
-    kinship.absorb(contact, source, source.id)
+    first = {"prefer_target": contact.traits, "prefer_source": source.traits}.get(preference, {}).keys()
+    if kinship.absorb(contact, source, source.id):
+        message = f"Both have more than {MAX_TAGS} tags together. Remove some first."
+        raise ValidationFailed(message, details=[detail("source_contact_id", "too_many", message)])
     contact.merges.append(Merge(received.stamp(), preference, contact.id, source.id))
     directory.join(contact, source)
-    changed, _ = fold.settle(contact)
+    changed, overflow = fold.settle(contact, first)
     clashes = directory.settle_emails(Resolved(contact, contact.id, joined=[source]))
     clash = clashes[0][1] if clashes else None
     is_news = clash is not None and identities.note_clash(contact, clash)
@@ -272,7 +304,7 @@ def merging(tenant: Tenant, contact_id: str, source_id: str, preference: Prefere
         *(identities.clashed(tenant, contact, clash) if clash is not None else []),
         *identities.stale_scores(tenant, contact, received.moment),
     ]
-    return Merging(contact, ops, clash, is_news)
+    return Merging(contact, ops, clash if is_news else None, overflow)
 
 
 def count(tenant: Tenant) -> int:

@@ -9,7 +9,7 @@ from chalicelib.core import strict_json
 from chalicelib.core.lineage import Source
 from chalicelib.features.contacts import kinship, packing
 from chalicelib.features.contacts.model import MAX_GROUPS, Contact, Group, Person, Stamp, anonymous_id_of
-from chalicelib.features.contacts.rules import Claim, Identity, Pointer
+from chalicelib.features.contacts.names import Claim, Identity, Pointer
 from chalicelib.platform import lineage as lineages
 from chalicelib.platform import table
 from chalicelib.platform.keys import COUNTER_SHARDS, Key, Tenant, shard_of
@@ -116,13 +116,18 @@ def erase_rest(tenant: Tenant, contact: Contact) -> None:
             table.transact([Delete(Key(row["PK"], row["SK"])) for row in rows])
     said = {address for part in contact.parts.values() for address in part.emails}
     for address in said:
-        pk, prefix = tenant.email_claims(address)
-        mine = [key for key, who in _claim_rows(pk, prefix) if who == contact.id]
-        for key in mine:
-            table.write(Delete(key))
-    visitors = [part for name in contact.parts if (part := anonymous_id_of(name)) is not None]
-    names = [*(Identity("user", user) for user in contact.users), *(Identity("email", each) for each in said)]
-    erase(tenant, contact.id, [], [*names, *(Identity("anonymous", each) for each in visitors)])
+        claims = _claim_rows(*tenant.email_claims(address))
+        while some := list(islice(claims, _CLAIMANTS_AT_ONCE)):
+            people = fetch(tenant, {who for _, who in some})
+            for key, who in some:
+                leads = heir(people, who)
+                if leads is None or leads.id == contact.id:
+                    table.write(Delete(key))
+    users = {*contact.users, *(edge.previous for edge in contact.aliases)}
+    visitors = {each for name in contact.parts if (each := anonymous_id_of(name)) is not None}
+    names = [*(Identity("user", user) for user in users), *(Identity("email", each) for each in said)]
+    # The previous id of an alias is claimed as an anonymous one too.
+    erase(tenant, contact.id, [], [*names, *(Identity("anonymous", each) for each in visitors | users)])
 
 
 def end(tenant: Tenant, contact: Contact) -> Op:

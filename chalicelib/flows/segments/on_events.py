@@ -1,8 +1,8 @@
 """Judge the segments that an event or a change concerns, on the bus.
 
 What: for each contact of the batch, the segments whose rules read what happened, and all segments where the contact is
-new, was merged, or has got or lost the events of an anonymous id. Of static segments a merged contact brings its own
-along. Counts come first on the bus, campaigns after. May be repeated: it judges what the table holds.
+new, was merged, or has got or lost the events of an anonymous id. Counts come first on the bus, campaigns after. May be
+repeated: it judges what the table holds.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import Reason
 from chalicelib.features.segments.service import Catalog
 from chalicelib.flows.segments import settle
-from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 
@@ -33,28 +32,13 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
         for segment_id, reason in _concerned(catalog, event).items():
             wanted.setdefault(segment_id, reason)
             left.setdefault(segment_id, reason)
-    merged = [event.data for event in told if event.name == events.CONTACT_MERGED]
     ended = {str(event.data["contact_id"]) for event in told if event.name == events.CONTACT_DELETED}
-    ended |= {str(data["source_contact_id"]) for data in merged}
+    ended |= {str(event.data["source_contact_id"]) for event in told if event.name == events.CONTACT_MERGED}
     if not catalog.segments:
         return
-    for data in merged:
-        _bring_along(tenant, str(data["contact_id"]), str(data["source_contact_id"]), catalog)
     for contact_id, wanted in by_contact.items():
         if wanted or contact_id in ended:
             settle.run(tenant, contact_id, wanted, catalog)
-
-
-def _bring_along(tenant: Tenant, contact_id: str, source_id: str, catalog: Catalog) -> None:
-    """Put a contact into the static segments of one that was merged into it, as long as that one's are known."""
-    row = segments.memberships_key(tenant, source_id)
-    static = [
-        segment_id
-        for segment_id in segments.memberships(table.batch_get([row]).get(row)).members_of()
-        if segment_id in catalog.segments and segment_id not in catalog.rules
-    ]
-    if static:
-        settle.run(tenant, contact_id, dict.fromkeys(static, "merge"), catalog, by_hand=dict.fromkeys(static, True))
 
 
 def _concerned(catalog: Catalog, event: DomainEvent) -> dict[str, Reason]:

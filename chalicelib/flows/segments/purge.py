@@ -11,7 +11,7 @@ from typing import Any, Final
 from chalicelib.core import clock, events
 from chalicelib.features.activity import service as activity
 from chalicelib.features.contacts import service as contacts
-from chalicelib.features.contacts.rules import Names
+from chalicelib.features.contacts.names import Names
 from chalicelib.features.segments import service as segments
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Timer
@@ -59,10 +59,11 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
     settle.run(tenant, contact_id, {}, segments.catalog(tenant))
     partitions = contact.lineage.partitions
     at, after = data.get("partition", partitions[0]), data.get("after")
-    while at in partitions:
+    if at and at not in partitions:
+        at, after = partitions[0], None  # what lay there has moved on meanwhile
+    while at:
         rows, told, after = activity.owned_page(tenant, contact.lineage, at, after)
-        names = [name for user, visitor in told for name in Names(user=user, anonymous=visitor).identities()]
-        contacts.erase(tenant, contact_id, rows, names)
+        contacts.erase(tenant, contact_id, rows, Names.told(told))
         if after is None:
             at = partitions[partitions.index(at) + 1] if at != partitions[-1] else ""
         if not has_time():

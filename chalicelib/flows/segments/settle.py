@@ -69,6 +69,7 @@ def run(
         now = max(projects.now(tenant), before.judged_at)
         try:
             if contact is None or contact.status != "active":
+                _hand_on(tenant, contact, before, catalog)
                 if _drop(tenant, contact_id, before, now):
                     return None
                 continue
@@ -156,6 +157,16 @@ def _timer_ops(tenant: Tenant, contact_id: str, before: int | None, after: int |
     if after is None:
         return timers.clear_ops(tenant, owner, TIMER, before=before)
     return timers.set_ops(tenant, owner, TIMER, TIMER, after, before=before)
+
+
+def _hand_on(tenant: Tenant, contact: Contact | None, before: Memberships, catalog: Catalog) -> None:
+    """Put the one that a contact was merged into, in the end, into the contact's static segments."""
+    if contact is None or contact.status != "merged":
+        return
+    static = [each for each in before.members_of() if each in catalog.segments and each not in catalog.rules]
+    heir = contacts.heir(tenant, contact.id) if static else None
+    if heir is not None and heir.status == "active":
+        run(tenant, heir.id, dict.fromkeys(static, "merge"), catalog, by_hand=dict.fromkeys(static, True))
 
 
 def _drop(tenant: Tenant, contact_id: str, before: Memberships, now: int) -> bool:

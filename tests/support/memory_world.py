@@ -23,9 +23,10 @@ class World:
     def _send(self, _url: str, body: str, **_delay: int) -> None:
         self.jobs.append(body)
 
-    def run_bus(self) -> bool:
-        """Let the bus work on what was written since; False where there was nothing."""
-        records, self._told = self.table.records[self._told :], len(self.table.records)
+    def run_bus(self, until: int | None = None) -> bool:
+        """Let the bus work on what was written since, up to a number of records; False where there was nothing."""
+        end = len(self.table.records) if until is None else until
+        records, self._told = self.table.records[self._told : end], end
         assert bus.handle({"Records": records}, pipeline.Context()) == {"batchItemFailures": []}
         return bool(records)
 

@@ -163,6 +163,9 @@ def finish_merge(contact: Contact) -> None:
         for part in parts:
             if part.says.get(key) is not won:
                 part.says.pop(key, None)
+            if won is not None and key in part.floors:
+                # The other side's floor must not strike what has won against it.
+                part.floors[key] = min(part.floors[key], won.stamp.receipt)
     contact.merges = [each for each in contact.merges if each is not merge]
     unite_cores(contact, merge.target, merge.source)
     contact.merges = [each for each in contact.merges if each.target != each.source]

@@ -190,9 +190,13 @@ class Directory:
         return claims, is_contested
 
     def _base(self, names: Names, *, trusts_email: bool) -> Contact | None:
-        user = self.home("user", names.user) or (self.home("user", names.previous) if names.user else None)
+        """The contact that is there already, and that the names belong to first of all."""
+        user = self.home("user", names.user)
         if user is not None:
             return user
+        previous = self.home("user", names.previous) if names.user else None
+        if previous is not None and kinship.has_room_for(previous, None):
+            return previous
         by_email = self.home("email", names.email)
         if by_email and not trusts_email and not _is_bare_import(by_email):
             by_email = None
@@ -238,12 +242,13 @@ class Directory:
         if user is None or previous is None:
             return
         other = self.home("user", previous)
-        is_other = other is not None and other is not contact
-        if (is_other or previous not in contact.users) and not kinship.has_room_for(
-            contact, other if is_other else None
-        ):
+        if other is contact:
+            other = None
+        is_new = other is not None or previous not in contact.users
+        if is_new and not kinship.has_room_for(contact, other):
+            resolved.refused = previous
             return
-        if other is not None and is_other:
+        if other is not None:
             self._absorb(resolved, other)
         if previous not in contact.users:
             contact.users[previous] = contact.users[user]

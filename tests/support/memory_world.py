@@ -30,6 +30,11 @@ class World:
         assert bus.handle({"Records": records}, pipeline.Context()) == {"batchItemFailures": []}
         return bool(records)
 
+    @property
+    def done(self) -> int:
+        """How many records the bus has worked on."""
+        return self._told
+
     def run_jobs(self) -> bool:
         """Run the pages that are queued; False where there were none."""
         bodies, self.jobs = self.jobs, []

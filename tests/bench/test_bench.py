@@ -43,7 +43,7 @@ def test_all_budgets(populated: World, tmp_path: Path) -> None:
     findings = [finding for measure in budgets.COUNTED for finding in measure(populated)]
     findings += cpu.findings(populated)
     findings += rules.findings()
-    findings += segments.findings([world.build(size, engine.load, volume=1) for size in (100, 1_000)] + [populated])
+    findings += segments.findings([world.build(size, engine.load, volume=1) for size in (100, 1_000, CONTACTS)])
     findings += imports.findings(tmp_path / "compiled")
     findings += throughput.findings(populated)
     sys.stdout.write(_table(findings, load))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from moto.dynamodb.models import dynamodb_backends
 
-from tests.bench import budgets, world
+from tests.bench import budgets, rules, world
 from tests.bench.budgets import Finding
 from tests.bench.world import Row, World
 from tests.support import aws, ingest_queue
@@ -43,3 +43,7 @@ def test_the_budget_is_kept(populated: World, measure: Callable[..., list[Findin
 def test_reads_cost_the_same_however_many_contacts_there_are(table: str, measure: Callable[..., list[Finding]]) -> None:
     few, many = (world.build(size, loader(table), volume) for size, volume in VOLUMES.items())
     assert measure(few) == measure(many)
+
+
+def test_rules_cost_no_more_than_their_budget_allows_beside_bare_closures() -> None:
+    assert rules.is_kept(*rules.measure())

@@ -22,6 +22,7 @@ class Catalog:
                 group = parse(segment.rules)
                 self.rules[segment.id] = compile_rules(group)
                 self._reads[segment.id] = reads(group)
+        self.static = self.segments.keys() - self.rules.keys()
         self._dependents = _inverted({key: read.segments for key, read in self._reads.items()})
         self._by_field = _inverted({key: read.fields for key, read in self._reads.items()})
         self._by_event = _inverted({key: read.events for key, read in self._reads.items()})

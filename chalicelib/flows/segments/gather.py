@@ -40,7 +40,7 @@ def run(
     inlined = catalog.judged_with(named)
     asked = needs([*wanted.values(), *inlined.values()], whole=whole)
     read = {one for rules in [*wanted.values(), *inlined.values()] for one in rules.segments}
-    static = {one: standing.of(one).is_member for one in read & catalog.segments.keys() - catalog.rules.keys()}
+    static = {one: standing.of(one).is_member for one in read if one in catalog.static}
     return replace(
         facts(contact),
         scores=scores(contact, _scoring(tenant)) if _reads_scores([*wanted.values(), *inlined.values()]) else {},

@@ -110,7 +110,7 @@ def _put_by_hand(catalog: Catalog, by_hand: Mapping[str, bool]) -> dict[str, Sta
     return {
         segment_id: Standing(is_member, None)
         for segment_id, is_member in by_hand.items()
-        if segment_id in catalog.segments and segment_id not in catalog.rules
+        if segment_id in catalog.static
     }
 
 
@@ -163,7 +163,7 @@ def _hand_on(tenant: Tenant, contact: Contact | None, before: Memberships, catal
     """Put the one that a contact was merged into, in the end, into the contact's static segments."""
     if contact is None or contact.status != "merged":
         return
-    static = [each for each in before.members_of() if each in catalog.segments and each not in catalog.rules]
+    static = [each for each in before.members_of() if each in catalog.static]
     heir = contacts.heir(tenant, contact.id) if static else None
     if heir is not None and heir.status == "active":
         run(tenant, heir.id, dict.fromkeys(static, "merge"), catalog, by_hand=dict.fromkeys(static, True))

@@ -265,6 +265,8 @@ class Directory:
         identity = Identity("anonymous", anonymous_id)
         other = self.home("anonymous", anonymous_id)
         if other is not None and not self._yields(anonymous_id, other, stamp):
+            if other is contact:
+                self._lead_on(contact, identity)
             return
         if other is not None and other is not contact:
             if other.users:

@@ -30,6 +30,9 @@ _TOGETHER = 3
 """Attempts that write all events of a contact together, before each is written alone."""
 
 _LONGEST_PAUSE = 0.2
+_WAITS, _WAIT_S = 20, 0.5
+"""How often, and how many seconds each time, an event waits for others to be moved, before the queue gives it again."""
+
 _CHUNK_OPS = 90
 _CHUNK_BYTES = 1_000_000
 _WIDEST_EVENT = 12
@@ -49,8 +52,8 @@ def run(tenant: Tenant, accepted: Sequence[Accepted], has_time: HasTime = lambda
     was written until then stays.
     """
     remaining = list(accepted)
-    written: set[str] = set()
-    attempt = 0
+    written = _Written()
+    attempt, waits = 0, _WAITS
     while attempt < _ATTEMPTS:
         before = len(remaining)
         # Contacts of one batch that take identities over from each other can wait for one another in a circle, which
@@ -63,10 +66,22 @@ def run(tenant: Tenant, accepted: Sequence[Accepted], has_time: HasTime = lambda
             return
         if not has_time():
             break
-        if len(remaining) == before:
+        if written.is_waiting and waits:
+            # Events are on the way out of a contact or into one: a second or two, as a rule.
+            written.is_waiting, waits = False, waits - 1
+            clock.sleep(_WAIT_S)
+        elif len(remaining) == before:
             clock.sleep(random.uniform(0, _LONGEST_PAUSE * attempt / _ATTEMPTS))  # noqa: S311 - jitter, not a secret
             attempt += 1
     raise Unavailable
+
+
+@dataclass(slots=True)
+class _Written:
+    """Ids of the events that are done with; `is_waiting` where one can't be written before others have been moved."""
+
+    ids: set[str] = field(default_factory=set)
+    is_waiting: bool = False
 
 
 @dataclass(slots=True)
@@ -87,7 +102,7 @@ class _Draft:
     chunks: list[_Chunk] = field(default_factory=lambda: [_Chunk()])
 
 
-def _attempt(tenant: Tenant, accepted: list[Accepted], written: set[str], has_time: HasTime) -> list[Accepted]:
+def _attempt(tenant: Tenant, accepted: list[Accepted], written: _Written, has_time: HasTime) -> list[Accepted]:
     """Write what can be written now; returns what is left, in order.
 
     That is the events of contacts that somebody else changed meanwhile, and all from the first on that makes several
@@ -105,9 +120,10 @@ def _attempt(tenant: Tenant, accepted: list[Accepted], written: set[str], has_ti
     later: list[Accepted] = []
     for n, event in enumerate(accepted):
         key = message_keys[event.id]
-        if event.id in written or key in taken or activity.is_seen(items, key, event.received_at):
+        if event.id in written.ids or key in taken or activity.is_seen(items, key, event.received_at):
             continue
         if directory.must_wait(names[event.id]):
+            written.is_waiting = True
             later = accepted[n:]
             break
         if directory.involves_several(names[event.id], _stamp(event)):
@@ -127,13 +143,16 @@ def _attempt(tenant: Tenant, accepted: list[Accepted], written: set[str], has_ti
     return [event for event in accepted if event.id in again]
 
 
-def _write_alone(tenant: Tenant, event: Accepted, written: set[str], scoring: Scoring) -> bool:
+def _write_alone(tenant: Tenant, event: Accepted, written: _Written, scoring: Scoring) -> bool:
     """Write an event that changes several contacts, in one transaction; False where somebody else changed one."""
     names = _names(event)
     directory = contacts.directory_with_emails(tenant, names)
     try:
+        written.is_waiting = directory.must_wait(names)
         resolved = directory.resolve(names, _stamp(event), event.received_at)
     except Unavailable:
+        written.is_waiting = True
+    if written.is_waiting:
         return False
     contact = resolved.contact
     rows = _rows(tenant, event, resolved, directory, scoring)
@@ -243,7 +262,7 @@ def _seal(tenant: Tenant, draft: _Draft, directory: Directory) -> None:
         chunk.ops = [*chunk.rows, *contacts.saving(tenant, draft.contact, directory)]
 
 
-def _commit(draft: _Draft, written: set[str], has_time: Callable[[], bool]) -> set[str]:
+def _commit(draft: _Draft, written: _Written, has_time: Callable[[], bool]) -> set[str]:
     """Write the chunks in order up to the first that is refused; returns the ids of the events not written."""
     for n, chunk in enumerate(draft.chunks):
         if not has_time():
@@ -252,9 +271,9 @@ def _commit(draft: _Draft, written: set[str], has_time: Callable[[], bool]) -> s
             if chunk.ops:
                 table.transact(chunk.ops)
         except ConditionFailed as refused:
-            written |= _rows_that_stand(chunk, refused)
-            return {event.id for later in draft.chunks[n:] for event in later.accepted} - written
-        written |= {event.id for event in chunk.accepted}
+            written.ids |= _rows_that_stand(chunk, refused)
+            return {event.id for later in draft.chunks[n:] for event in later.accepted} - written.ids
+        written.ids |= {event.id for event in chunk.accepted}
     return set()
 
 

@@ -9,7 +9,7 @@ that source, so a move that another one has overtaken stops.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chalicelib.core.lineage import Source
+from chalicelib.core.lineage import Lineage, Source
 from chalicelib.features.activity import service as activity
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
@@ -24,7 +24,7 @@ _SETTLING_S = 60
 
 
 def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | Later | None:
-    """Do some pages. `data`: `{contact, move, phase?: copy | remove, after?}`; returns that of the next run."""
+    """Do some pages. `data`: `{contact, move, phase?: copy | remove | drop, after?}`; returns that of the next run."""
     phase, after = data.get("phase", "copy"), data.get("after")
     same = {"contact": data["contact"], "move": data["move"]}
     while True:
@@ -32,16 +32,14 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
         source = next((each for each in contact.absorbing if each.id == data["move"]), None) if contact else None
         if contact is None or source is None or contact.status == "purging":
             return None
-        if contact.status == "deleted":
-            return _drop(tenant, contact, source, same, has_time)
-        ops, following = activity.move_page(tenant, contact.lineage, source, after, remove=phase == "remove")
+        if contact.status == "deleted" and phase != "drop":
+            phase, after = "drop", None
         try:
-            if ops:
-                table.transact([*ops, contacts.still_absorbs(tenant, contact, source)])
+            has_copied, following = _page(tenant, contact, source, after, phase)
         except ConditionFailed:
             # What is this contact's has changed meanwhile: the same page is judged again.
             return same | {"phase": phase, "after": after}
-        if phase == "remove" and any(isinstance(op, Put) for op in ops):
+        if phase == "remove" and has_copied:
             # A row had no copy yet; the copy made now needs its time too.
             return Later(same | {"phase": phase}, _SETTLING_S)
         if following is None:
@@ -51,26 +49,19 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
             return same | {"phase": phase, "after": after}
     if phase == "copy":
         return Later(same | {"phase": "remove"}, _SETTLING_S)
-    _finish(tenant, contact, source)
+    contacts.has_absorbed(tenant, contact.id, source)
     return None
 
 
-def _drop(
-    tenant: Tenant, contact: Contact, source: Source, same: Mapping[str, Any], has_time: Callable[[], bool]
-) -> Mapping[str, Any] | None:
-    """Remove what a deleted contact was to take; nobody takes it from there any more."""
-    after: str | None = None
-    while True:
-        rows, told, after = activity.owned_page(tenant, contact.lineage, source.contact_id, after)
-        contacts.erase(tenant, contact.id, rows, Names.told(told))
-        if after is None:
-            _finish(tenant, contact, source)
-            return None
-        if not has_time():
-            return same
-
-
-def _finish(tenant: Tenant, contact: Contact, source: Source) -> None:
-    if source.anonymous_id is None:
-        contacts.drop_tags(tenant, source.contact_id)
-    contacts.has_absorbed(tenant, contact.id, source.id)
+def _page(tenant: Tenant, contact: Contact, source: Source, after: str | None, phase: str) -> tuple[bool, str | None]:
+    """Write one page; returns whether copies were made, and where to go on."""
+    still = contacts.still_absorbs(tenant, contact, source)
+    if phase == "drop":
+        only = Lineage(contact.id, (source,), contact.ceding)
+        rows, told, following = activity.owned_page(tenant, only, source.contact_id, after)
+        contacts.erase(tenant, contact.id, rows, Names.told(told), still)
+        return False, following
+    ops, following = activity.move_page(tenant, contact.lineage, source, after, remove=phase == "remove")
+    if ops:
+        table.transact([*ops, still])
+    return any(isinstance(op, Put) for op in ops), following

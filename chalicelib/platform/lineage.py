@@ -64,11 +64,11 @@ def owners(tenant: Tenant, rows: Sequence[tuple[str, Item]], known: Mapping[Key,
         following = [_next(found, contact_id, row) for contact_id, (_, row) in zip(at, rows, strict=True)]
         if following == at:
             return at
-        at = following
+        at, before = following, at
         missing = {each for each in at if each is not None and each not in found}
         for item in table.batch_get([tenant.contact(each) for each in missing]).values():
             found[item["id"]] = item
-    return [None] * len(rows)
+    return [here if here == there else None for here, there in zip(at, before, strict=True)]
 
 
 def _next(found: Mapping[str, Item], contact_id: str | None, row: Item) -> str | None:

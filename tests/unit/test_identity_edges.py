@@ -12,7 +12,7 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import MAX_ALIASES, MAX_USERS, Contact
 from chalicelib.features.contacts.names import Names
 from chalicelib.features.segments import service as segments
-from chalicelib.flows import merge_contacts
+from chalicelib.flows import merge_contacts, relocate_events
 from chalicelib.flows.segments import define, purge
 from chalicelib.platform.idempotency import Receipt, Replay, StoredAnswer
 from chalicelib.platform.keys import Tenant
@@ -27,6 +27,7 @@ PHONE = Fact("p", "track", 1, anonymous="phone")
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, engine: str) -> World:
+    monkeypatch.setattr(clock, "sleep", lambda _seconds: None)
     return World(monkeypatch)
 
 
@@ -279,3 +280,94 @@ def test_what_is_held_on_a_contact_has_all_its_names_and_what_does_not_stand(wor
     held = contacts.held(TENANT, person("t").id)
     assert (held.external_ids, held.anonymous_ids, held.emails) == (["s", "t"], ["phone"], ["s@x.io"])
     assert [(key, said.value) for key, said in held.overruled] == [("plan", "source")]
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_removal_that_is_overtaken_leaves_what_was_done_after_it(world: World, step: int) -> None:
+    late = Fact("late", "track", 50, user="ben", anonymous="phone")
+    tell(world, Fact("o", "track", 1, user="ann"), PHONE, late)
+    tell(world, Fact("early", "track", 40, user="ann", anonymous="phone"), settles=False)
+    ann = person("ann")
+    purge.delete(TENANT, ann.id, EPOCH + clock.DAY, purges=False)
+    again = [Fact("again", "track", 60, user="ben", anonymous="phone"), Fact("new", "track", 61, anonymous="phone")]
+    calls = iter(range(step))
+
+    def overtake(_name: str) -> None:
+        if next(calls, None) is None:
+            world.table.on_call = lambda _name: None
+            world.settle()
+            tell(world, *again)
+
+    world.table.on_call = overtake
+    (source,) = ann.absorbing
+    relocate_events.run(TENANT, {"contact": ann.id, "move": source.id}, lambda: True)
+    world.table.on_call = lambda _name: None
+    world.settle()
+    if not listed(person("ben").id).count("new"):
+        tell(world, *again)
+    assert listed(person("ben").id) == listed() == ["again", "late", "new"]
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_a_move_that_ends_in_the_middle_of_a_purge_ends_nothing_else(world: World, step: int) -> None:
+    own = [Fact(f"b{n}", "track", n, user="ben", traits={}) for n in range(3)]
+    mail = Fact("mail", "identify", 4, user="ben", traits={"email": "ben@x.io"})
+    late = Fact("late", "track", 50, user="ben", anonymous="phone")
+    tell(world, Fact("o", "track", 1, user="ann"), PHONE, *own, mail, late)
+    tell(world, Fact("early", "track", 40, user="ann", anonymous="phone"), settles=False)
+    ben, ann = person("ben"), person("ann")
+    (source,) = ann.absorbing
+    purge.delete(TENANT, ben.id, EPOCH + clock.DAY, purges=False)
+    calls = iter(range(step))
+
+    def overtake(_name: str) -> None:
+        if next(calls, None) is None:
+            world.table.on_call = lambda _name: None
+            for phase in ("copy", "remove"):
+                relocate_events.run(TENANT, {"contact": ann.id, "move": source.id, "phase": phase}, lambda: True)
+
+    world.table.on_call = overtake
+    purge.run(TENANT, {"contact_id": ben.id}, lambda: True)
+    world.table.on_call = lambda _name: None
+    world.settle()
+    purge.run(TENANT, {"contact_id": ben.id}, lambda: True)
+    world.settle()
+    assert [key for key in left(world, ben.id, "ben@x.io") if ben.id in key or "ben@x.io" in key] == []
+    assert listed(ann.id) == listed() == ["early", "o", "p"]
+
+
+@pytest.mark.parametrize("joins_first", [True, False])
+def test_a_change_by_the_api_stands_whether_an_alias_comes_before_or_after_it(world: World, joins_first: bool) -> None:
+    ahead = RECEIVED + clock.HOUR // 2 - EPOCH
+    said = Fact("a", "identify", ahead // clock.SECOND, user="u1", traits={"plan": "x"})
+    alias = Fact("j", "alias", 1, user="u2", previous="u1")
+    feed = Feed(TENANT, [said, Fact("b", "track", 1, user="u2"), alias])
+    for fact in feed.facts if joins_first else feed.facts[:2]:
+        feed.arrive(fact)
+    received = contacts.Received(RECEIVED, f"req_{ids.new_ulid()}")
+    contacts.update(TENANT, person("u2").id, contacts.Change({"plan": "y"}), received)
+    feed.arrive(alias)
+    world.settle()
+    assert person("u1").traits == {"plan": "y"}
+
+
+def test_an_address_is_handed_on_however_many_were_said_before(world: World) -> None:
+    said = [Fact(f"e{n:02d}", "identify", n, user="u1", traits={"email": f"{n}@x.io"}) for n in range(24)]
+    tell(world, *said[:-1])
+    tell(world, Fact("w", "identify", 99, user="u2", traits={"email": "22@x.io"}))
+    assert person("u2").email is None
+    tell(world, said[-1])
+    assert (person("u1").email, person("u2").email) == ("23@x.io", "22@x.io")
+
+
+def test_a_refused_alias_joins_no_visitor_either(world: World) -> None:
+    tell(
+        world,
+        *(Fact(f"a{n:03d}", "alias", n, user="u", previous=f"old{n}") for n in range(MAX_USERS - 1)),
+        settles=False,
+    )
+    tell(world, Fact("v", "track", 1, anonymous="visitor"))
+    tell(world, Fact("x", "alias", 999, user="u", previous="visitor"))
+    assert len(world.active()) == 2
+    rows, _ = activity.listing(TENANT, "test", activity.Filter(contact_id=person("u").id), 2, None)
+    assert "$identity_conflict" in {row.name for row in rows}

@@ -185,6 +185,7 @@ def points(of: list[int]) -> State:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, engine: str) -> Iterator[Callable[[], World]]:
     with monkeypatch.context() as patched:
+        patched.setattr(clock, "sleep", lambda _seconds: None)
         yield lambda: World(patched)
 
 

@@ -18,7 +18,7 @@ MOVED_AT_ONCE = 40
 """Rows of 32 KB and more fit into one transaction so."""
 
 _HISTORY_PAGE = 100
-_OWNED_AT_ONCE = 100
+_OWNED_AT_ONCE = 99
 _BESIDE_PROPERTIES = 2_000
 """Bytes of the rest of an event in an answer, at the most: names and ids, escaped."""
 

@@ -176,13 +176,17 @@ def show(contact: Contact, key: str, said: Said | None) -> bool:
 
 def unite(part: Part, other: Part) -> None:
     """Let the part be all that was said under both."""
+    for key, receipt in other.floors.items():
+        part.floors[key] = max(receipt, part.floors.get(key, ""))
+    for each in (part, other):
+        struck = [key for key, said in each.says.items() if said.stamp.receipt < part.floors.get(key, "")]
+        for key in [key for key in struck if key not in TOUCHES]:
+            del each.says[key]
     for key, said in other.says.items():
         mine = part.says.get(key)
         first = key == FIRST_TOUCH
         if mine is None or (said.stamp < mine.stamp if first else said.stamp > mine.stamp):
             part.says[key] = said
-    for key, receipt in other.floors.items():
-        part.floors[key] = max(receipt, part.floors.get(key, ""))
     for group_id, moment in other.groups.items():
         part.groups[group_id] = min(moment, part.groups.get(group_id, moment))
     for address, stamp in other.emails.items():
@@ -209,12 +213,15 @@ def _note_address(part: Part, value: object, stamp: Stamp) -> None:
     address = normal_email(value)
     if address is not None:
         part.emails[address] = min(stamp, part.emails.get(address, stamp))
-        _keep_addresses(part)
+        _keep_addresses(part, address)
 
 
-def _keep_addresses(part: Part) -> None:
+def _keep_addresses(part: Part, new: str | None = None) -> None:
+    said = part.says.get("email")
+    standing = normal_email(said.value) if said is not None else None
     while len(part.emails) > _MAX_ADDRESSES:
-        del part.emails[max(part.emails, key=lambda address: (part.emails[address], address))]
+        others = [address for address in part.emails if address not in (standing, new)]
+        del part.emails[max(others, key=lambda address: (part.emails[address], address))]
 
 
 def _unsay(part: Part, key: str, before: Said | None) -> None:

@@ -14,7 +14,7 @@ from chalicelib.features.contacts.names import Clash, Identity, Names, Pointer
 from chalicelib.features.contacts.rules import Directory
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Key, Tenant
-from chalicelib.platform.table import ConditionFailed, Item, Op
+from chalicelib.platform.table import Check, ConditionFailed, Item, Op
 
 T = TypeVar("T")
 
@@ -183,58 +183,41 @@ def heir(tenant: Tenant, contact_id: str) -> Contact | None:
     return store.heir(store.fetch(tenant, [contact_id]), contact_id)
 
 
-def still_absorbs(tenant: Tenant, contact: Contact, source: Source) -> Op:
+def still_absorbs(tenant: Tenant, contact: Contact, source: Source) -> Check:
     """The operation that refuses a transaction where the contact no longer takes the same rows from the source."""
     return store.still_absorbs(tenant, contact, source)
 
 
-def has_absorbed(tenant: Tenant, contact_id: str, move_id: str) -> None:
-    """All rows of a source lie in the contact's own partition now. May be repeated."""
+def has_absorbed(tenant: Tenant, contact_id: str, source: Source) -> None:
+    """Nothing of a source is left to be moved to the contact, or to be removed. May be repeated."""
+    if source.anonymous_id is None:
+        store.drop_tags(tenant, source.contact_id)
 
     def act() -> None:
         contact = heir(tenant, contact_id)
-        source = next((each for each in contact.absorbing if each.id == move_id), None) if contact else None
-        if contact is None or source is None:
+        if contact is None or all(each.id != source.id for each in contact.absorbing):
             return
-        contact.absorbing = tuple(each for each in contact.absorbing if each != source)
-        is_last = all(each.anonymous_id != source.anonymous_id for each in contact.absorbing)
-        ended = _cessions_ended(tenant, contact, [source]) if is_last else []
-        table.transact([store.save(tenant, contact), *ended])
+        contact.absorbing = tuple(each for each in contact.absorbing if each.id != source.id)
+        table.transact([store.save(tenant, contact), *_cessions_ended(tenant, contact, source)])
 
     retried(act)
 
 
-def cessions_ended(tenant: Tenant, contact: Contact) -> None:
-    """Let those who lost anonymous ids to the contact forget it: nothing is moved any more. May be repeated."""
-
-    def act() -> None:
-        if ended := _cessions_ended(tenant, contact, contact.absorbing):
-            table.transact(ended)
-
-    retried(act)
-
-
-def _cessions_ended(tenant: Tenant, contact: Contact, sources: Iterable[Source]) -> list[Op]:
+def _cessions_ended(tenant: Tenant, contact: Contact, source: Source) -> list[Op]:
+    """Those who lost the anonymous id to the contact may forget it, where nothing more is taken that they lost."""
+    still = {who for each in contact.absorbing if each.anonymous_id == source.anonymous_id for who in each.ceded_by}
     losers: dict[str, Contact] = {}
-    changed: set[str] = set()
-    for source in sources:
-        for loser_id in source.ceded_by:
-            loser = heir(tenant, loser_id)
-            loser = losers.setdefault(loser.id, loser) if loser is not None else None
-            if loser is None or loser.id == contact.id or source.anonymous_id not in loser.ceding:
-                continue
-            del loser.ceding[source.anonymous_id]
-            changed.add(loser.id)
-    ended = [losers[each] for each in changed]
-    return [
-        store.end(tenant, each) if each.status == "purging" and not each.ceding else store.save(tenant, each)
-        for each in ended
-    ]
-
-
-def drop_tags(tenant: Tenant, contact_id: str) -> None:
-    """Take a merged contact out of the lists by tag. May be repeated."""
-    store.drop_tags(tenant, contact_id)
+    for loser_id in source.ceded_by:
+        loser = heir(tenant, loser_id)
+        if loser is not None and loser_id not in still and loser.id != contact.id:
+            losers[loser.id] = loser
+    ops: list[Op] = []
+    for loser in losers.values():
+        if loser.ceding.pop(source.anonymous_id or "", None) is None:
+            continue
+        is_last = loser.status == "purged" and not loser.ceding
+        ops.append(store.end(tenant, loser) if is_last else store.save(tenant, loser))
+    return ops
 
 
 def retried(act: Callable[[], T]) -> T:

@@ -48,7 +48,9 @@ def absorb(target: Contact, source: Contact, move_id: str) -> list[str]:
     while len(_visitors(target)) > _MAX_PARTS:
         _settle_in(target)
     ceded = source.ceding | target.ceding
-    target.ceding = {who: to for who, to in ceded.items() if to not in (target.id, source.id)}
+    both = {target.id, source.id}
+    home = {each.anonymous_id for each in (*target.absorbing, *source.absorbing) if both & set(each.ceded_by)}
+    target.ceding = {who: to for who, to in ceded.items() if to not in both and who not in home}
     if any(anonymous_part(who) in target.parts for who in target.ceding):
         raise Unavailable("Events of a deleted contact are being removed. Try again.")
     source.status, source.merged_into = "merged", target.id
@@ -84,10 +86,12 @@ def unite_cores(contact: Contact, into: str, core: str) -> None:
 def take_out(loser: Contact, winner: Contact, anonymous_id: str, core: str, move_id: str) -> None:
     """Let an anonymous id, with what was said under it alone, go over to a core of another contact."""
     name = anonymous_part(anonymous_id)
-    winner.ceding.pop(anonymous_id, None)
     part = loser.parts.pop(name, None)
     if part is None:
+        if anonymous_id in winner.ceding:
+            raise Unavailable("Events of this anonymous id are still moving. Try again.")
         return
+    winner.ceding.pop(anonymous_id, None)
     fold.unite(winner.parts.setdefault(name, Part(of=core)), part)
     winner.parts[name].of = core
     while len(_visitors(winner)) > _MAX_PARTS:

@@ -27,8 +27,9 @@ _MAX_EMAIL_BYTES = 254
 _MAX_LOCAL_BYTES = 64
 _ANONYMOUS = "a:"
 
-Status = Literal["active", "deleted", "purging", "merged"]
-"""A contact that is being purged is deleted too, and nothing moves to it any more."""
+Status = Literal["active", "deleted", "purging", "purged", "merged"]
+"""To a contact that is being purged nothing moves any more; of a purged one a row may stay as long as others move
+events out of its partition."""
 
 IdentityKind = Literal["user", "anonymous", "email"]
 Preference = Literal["prefer_target", "prefer_source", "newest"]

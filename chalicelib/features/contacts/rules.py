@@ -104,7 +104,8 @@ class Directory:
             self._take_in(resolved, imported)
         self._alias(resolved, names, stamp)
         for anonymous_id in names.anonymous_ids():
-            self._claim_anonymous(resolved, names.user, anonymous_id, stamp)
+            if anonymous_id != resolved.refused or anonymous_id == names.anonymous:
+                self._claim_anonymous(resolved, names.user, anonymous_id, stamp)
         if resolved.is_judged_anew:
             self._judge_anew(resolved, keys_before)
         resolved.part = contact.users[names.user]

@@ -34,14 +34,12 @@ __all__ = [
     "addresses",
     "awarding",
     "begin_purge",
-    "cessions_ended",
     "clashed",
     "count",
     "count_changes",
     "delete",
     "directory",
     "directory_with_emails",
-    "drop_tags",
     "end_purge",
     "erase",
     "get",
@@ -96,10 +94,8 @@ note_clash = identities.note_clash
 addresses = identities.addresses
 awarding = identities.awarding
 heir = identities.heir
-cessions_ended = identities.cessions_ended
 still_absorbs = identities.still_absorbs
 has_absorbed = identities.has_absorbed
-drop_tags = identities.drop_tags
 retried = identities.retried
 score = fold.score
 
@@ -144,7 +140,7 @@ class Received:
 def get(tenant: Tenant, contact_id: str) -> Contact:
     """The contact. Raises NotFound where there is none, or it was deleted or merged."""
     contact = store.fetch_one(tenant, contact_id)
-    if contact is None or contact.status in ("deleted", "purging"):
+    if contact is None or contact.status not in ("active", "merged"):
         raise NotFound("There is no such contact.")
     if contact.status == "merged":
         into = identities.heir(tenant, contact.id)

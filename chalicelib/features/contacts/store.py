@@ -93,8 +93,11 @@ def retire(tenant: Tenant, contact: Contact, now: int) -> Op:
     )
 
 
-def erase(tenant: Tenant, contact_id: str, rows: Iterable[Key], names: Iterable[Identity]) -> None:
-    """Remove these rows, a hundred at the most, and those of the identities that still lead to the contact."""
+def erase(
+    tenant: Tenant, contact_id: str, rows: Iterable[Key], names: Iterable[Identity], still: Check | None = None
+) -> None:
+    """Remove these rows, 99 at the most and only if `still` holds, and those of the identities that still lead to the
+    contact. Raises ConditionFailed."""
     found = table.batch_get(tenant.identity(*name) for name in names)
     people = fetch(tenant, {item["contact"] for item in found.values()} - {contact_id})
     for key, item in found.items():
@@ -104,7 +107,7 @@ def erase(tenant: Tenant, contact_id: str, rows: Iterable[Key], names: Iterable[
                 table.write(Delete(key, attr("contact").eq(item["contact"])))
     gone: list[Op] = [Delete(key) for key in rows]
     if gone:
-        table.transact(gone)
+        table.transact([*gone, still] if still is not None else gone)
 
 
 def erase_rest(tenant: Tenant, contact: Contact) -> None:
@@ -137,7 +140,7 @@ def end(tenant: Tenant, contact: Contact) -> Op:
 
 def strip(tenant: Tenant, contact: Contact) -> Op:
     """Leave of the contact's row only whose the events are that others still move out of its partition."""
-    kept = Contact(contact.id, 0, 0, status=contact.status, version=contact.version + 1, ceding=contact.ceding)
+    kept = Contact(contact.id, 0, 0, status="purged", version=contact.version + 1, ceding=contact.ceding)
     return Put(tenant.contact(contact.id), _attrs(kept) | {"id": contact.id}, attr("version").eq(contact.version))
 
 
@@ -203,10 +206,10 @@ def _flat(stamp: Stamp) -> tuple[int, int, str, str]:
 
 
 def still_absorbs(tenant: Tenant, contact: Contact, source: Source) -> Check:
-    """Holds as long as the contact takes these rows from the source, and has lost no other anonymous id since."""
+    """Holds as long as the contact has the same status, takes these rows from the source, and has lost no other
+    anonymous id since."""
     ceding = attr("ceding").eq(contact.ceding) if contact.ceding else attr("ceding").not_exists()
-    alive = attr("status").eq("active") | attr("status").eq("deleted")
-    takes = alive & attr("absorbing").contains(lineages.packed(source))
+    takes = attr("status").eq(contact.status) & attr("absorbing").contains(lineages.packed(source))
     return Check(tenant.contact(contact.id), takes & ceding)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from chalicelib.core import clock, events
+from chalicelib.core.lineage import Lineage
 from chalicelib.features.activity import service as activity
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.names import Names
@@ -19,6 +20,7 @@ from chalicelib.flows.segments import settle
 from chalicelib.platform import jobs, outbox, table
 from chalicelib.platform.keys import Tenant, contact_of
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.table import ConditionFailed
 
 KIND: Final = "purge_contact"
 """The kind of the job and of the timer, whose name it is too."""
@@ -50,27 +52,32 @@ def on_timer(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
 def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | None:
     """Remove what is held on the contact as long as there is time; returns where to go on, None at the end.
 
-    `data` is `{contact_id, partition?, after?}`.
+    `data` is `{contact_id, partition?, after?}`. What it was taking from others is removed where it lies, source by
+    source, then its own.
     """
     contact_id = str(data["contact_id"])
-    contact = contacts.begin_purge(tenant, contact_id)
-    if contact is None:
-        return None
+    partition, after = data.get("partition"), data.get("after")
     settle.run(tenant, contact_id, {}, segments.catalog(tenant))
-    partitions = contact.lineage.partitions
-    at, after = data.get("partition", partitions[0]), data.get("after")
-    if at and at not in partitions:
-        at, after = partitions[0], None  # what lay there has moved on meanwhile
-    while at:
-        rows, told, after = activity.owned_page(tenant, contact.lineage, at, after)
-        contacts.erase(tenant, contact_id, rows, Names.told(told))
-        if after is None:
-            at = partitions[partitions.index(at) + 1] if at != partitions[-1] else ""
+    while True:
+        contact = contacts.begin_purge(tenant, contact_id)
+        if contact is None:
+            return None
+        source = next(iter(contact.absorbing), None)
+        at = source.contact_id if source is not None else contact_id
+        after = after if at == partition else None
+        partition = at
+        only = Lineage(contact_id, contact.absorbing[:1], contact.ceding)
+        rows, told, after = activity.owned_page(tenant, only, at, after)
+        still = contacts.still_absorbs(tenant, contact, source) if source is not None else None
+        try:
+            contacts.erase(tenant, contact_id, rows, Names.told(told), still)
+        except ConditionFailed:
+            after = None
+            continue
+        if after is None and source is not None:
+            contacts.has_absorbed(tenant, contact_id, source)
+        elif after is None:
+            contacts.end_purge(tenant, contact_id)
+            return None
         if not has_time():
-            return {"contact_id": contact_id, "partition": at, "after": after}
-    for source in contact.absorbing:
-        if source.anonymous_id is None:
-            contacts.drop_tags(tenant, source.contact_id)
-    contacts.cessions_ended(tenant, contact)
-    contacts.end_purge(tenant, contact_id)
-    return None
+            return {"contact_id": contact_id, "partition": partition, "after": after}

@@ -40,16 +40,17 @@ def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
 
 def one_by_one(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """Begin with single contacts, on the bus; may be repeated. A long history takes longer than the bus may."""
-    for contact_id in dict.fromkeys(str(event.data["contact_id"]) for event in told):
-        jobs.send(tenant, KIND, {"contact_id": contact_id})
+    for contact_id, event_id in {str(event.data["contact_id"]): event.id for event in told}.items():
+        # Jobs of one contact are told apart, so that one that ends does not speak for one that still runs.
+        jobs.send(tenant, KIND, {"contact_id": contact_id, "event_id": event_id})
 
 
 def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | Later | None:
     """Go through contacts as long as there is time; returns where to go on, None when all are done.
 
-    `data` is `{contact_id}` for a single one, else `{scoring_version, position?, again?}`. Settings that have changed
-    again end it: that change has a job of its own. A second walk finds contacts that a worker made meanwhile, still by
-    the settings before.
+    `data` is `{contact_id, event_id}` for a single one, else `{scoring_version, position?, again?}`. Settings that have
+    changed again end it: that change has a job of its own. A second walk finds contacts that a worker made meanwhile,
+    still by the settings before.
     """
     now, progress = _scoring(tenant), dict(data)
     if "contact_id" in data:

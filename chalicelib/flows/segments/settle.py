@@ -69,6 +69,8 @@ def run(
         now = max(projects.now(tenant), before.judged_at)
         try:
             if contact is None or contact.status != "active":
+                if before.definitions > catalog.version:
+                    catalog = segments.catalog(tenant)
                 _hand_on(tenant, contact, before, catalog)
                 if _drop(tenant, contact_id, before, now):
                     return None

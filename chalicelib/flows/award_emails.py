@@ -6,6 +6,7 @@ transaction changes both contacts.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from chalicelib.core import events
 from chalicelib.features.activity import service as activity
@@ -21,7 +22,7 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     moments = {str(event.data["contact_id"]): event.created_at for event in told}
     said = {each: moment for who, moment in moments.items() for each in contacts.addresses(tenant, who)}
     for address, moment in said.items():
-        contacts.retried(lambda address=address, moment=moment: _award(tenant, address, moment))  # type: ignore[misc]
+        contacts.retried(partial(_award, tenant, address, moment))
 
 
 def _award(tenant: Tenant, address: str, moment: int) -> None:

@@ -14,7 +14,7 @@ from chalicelib.features.contacts.names import Clash, Identity, Names, Pointer
 from chalicelib.features.contacts.rules import Directory
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Key, Tenant
-from chalicelib.platform.table import Check, ConditionFailed, Item, Op
+from chalicelib.platform.table import ConditionFailed, Item, Op
 
 T = TypeVar("T")
 
@@ -103,11 +103,6 @@ def stale_scores(tenant: Tenant, contact: Contact, now: int) -> list[Op]:
     return [outbox.emit(tenant, events.SCORES_STALE, {"contact_id": contact.id}, now)] if is_stale else []
 
 
-def tagged(tenant: Tenant, contact: Contact, before: Sequence[str]) -> list[Op]:
-    """The operations that list the contact under the tags that it did not have before."""
-    return store.tag_ops(tenant, contact, before)
-
-
 def clashed(tenant: Tenant, contact: Contact, clash: Clash) -> list[Op]:
     """The operation that remembers a contact's claim to an address that somebody else holds."""
     claim = verdict.claims_email(contact, clash.address)
@@ -181,11 +176,6 @@ def _claims(people: Mapping[str, Contact], address: str) -> list[tuple[Stamp, st
 def heir(tenant: Tenant, contact_id: str) -> Contact | None:
     """The contact that the id leads to by now, deleted or not; None where its row is gone."""
     return store.heir(store.fetch(tenant, [contact_id]), contact_id)
-
-
-def still_absorbs(tenant: Tenant, contact: Contact, source: Source) -> Check:
-    """The operation that refuses a transaction where the contact no longer takes the same rows from the source."""
-    return store.still_absorbs(tenant, contact, source)
 
 
 def has_absorbed(tenant: Tenant, contact_id: str, source: Source) -> None:

@@ -38,12 +38,12 @@ def pack(contact: Contact) -> dict[str, str | None]:
         "floors": [[n, receipt, *keys] for (n, receipt), keys in floors.items()],
         "groups": [[n, group_id, moment] for n, part in parts for group_id, moment in part.groups.items()],
         "emails": [
-            [n, address, *_flat(stamp)] for n, part, address, stamp in emails if _standing(part, address) != stamp
+            [n, address, *flat(stamp)] for n, part, address, stamp in emails if _standing(part, address) != stamp
         ],
         "parts": [_seen(contact, contact.id), *seen] if seen else None,
         "users": None if contact.users == only_user else [[user, place[core]] for user, core in contact.users.items()],
-        "aliases": [[edge.previous, edge.user, *_flat(edge.stamp)] for edge in contact.aliases],
-        "merges": [[place[m.target], place[m.source], m.preference, *_flat(m.stamp)] for m in contact.merges],
+        "aliases": [[edge.previous, edge.user, *flat(edge.stamp)] for edge in contact.aliases],
+        "merges": [[place[m.target], place[m.source], m.preference, *flat(m.stamp)] for m in contact.merges],
         "clashes": contact.clashes,
     }
     kept = {name: strict_json.dumps(value) if value else None for name, value in found.items()}
@@ -73,14 +73,14 @@ def unpack(contact: Contact, row: Mapping[str, Any]) -> None:
         if address is not None:
             part.emails[address] = part.says[_EMAIL].stamp
     for n, address, *stamp in _read(row, "emails"):
-        parts[n].emails[address] = _stamp(stamp)
+        parts[n].emails[address] = stamp_of(stamp)
     contact.parts = dict(zip(names, parts, strict=True))
     contact.users = {} if contact.external_id is None else {contact.external_id: contact.id}
     if "users" in row:
         contact.users = {user: names[n] for user, n in _read(row, "users")}
-    contact.aliases = [Alias(_stamp(stamp), previous, user) for previous, user, *stamp in _read(row, "aliases")]
+    contact.aliases = [Alias(stamp_of(stamp), previous, user) for previous, user, *stamp in _read(row, "aliases")]
     contact.merges = [
-        Merge(_stamp(stamp), preference, names[target], names[source])
+        Merge(stamp_of(stamp), preference, names[target], names[source])
         for target, source, preference, *stamp in _read(row, "merges")
     ]
     contact.clashes = _read(row, "clashes")
@@ -110,7 +110,7 @@ def _standing(part: Part, address: str) -> Stamp | None:
 def _pack_stamps(said: list[tuple[int, str, Said]]) -> list[list[Any]]:
     packed: dict[tuple[int, Stamp], list[Any]] = {}
     for n, key, each in said:
-        packed.setdefault((n, each.stamp), [n, *_flat(each.stamp)]).append(key)
+        packed.setdefault((n, each.stamp), [n, *flat(each.stamp)]).append(key)
     return list(packed.values())
 
 
@@ -118,17 +118,19 @@ def _unpack_stamps(packed: list[list[Any]]) -> list[tuple[int, str, Stamp]]:
     return [
         (n, key, stamp)
         for n, moment, made, message_id, receipt, *keys in packed
-        for stamp in [_stamp([moment, made, message_id, receipt])]
+        for stamp in [stamp_of([moment, made, message_id, receipt])]
         for key in keys
     ]
 
 
-def _flat(stamp: Stamp) -> list[Any]:
+def flat(stamp: Stamp) -> list[Any]:
+    """A stamp as JSON has it."""
     return [stamp.moment, int(stamp.server_made), stamp.message_id, stamp.receipt]
 
 
-def _stamp(flat: list[Any]) -> Stamp:
-    moment, made, message_id, receipt = flat
+def stamp_of(packed: list[Any]) -> Stamp:
+    """The reverse of `flat`."""
+    moment, made, message_id, receipt = packed
     return Stamp(moment, bool(made), message_id, receipt)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from chalicelib.core import events
 from chalicelib.core.errors import Conflict, NotFound, ValidationFailed, detail
@@ -88,23 +88,19 @@ directory_with_emails = identities.directory_with_emails
 saving = identities.saving
 joined = identities.joined
 lost = identities.lost
-tagged = identities.tagged
+tagged = store.tag_ops
 clashed = identities.clashed
 note_clash = identities.note_clash
 addresses = identities.addresses
 awarding = identities.awarding
 heir = identities.heir
-still_absorbs = identities.still_absorbs
+still_absorbs = store.still_absorbs
 has_absorbed = identities.has_absorbed
 retried = identities.retried
 score = fold.score
 
-T = TypeVar("T")
 
-_ATTEMPTS = 10
-_LONGEST_PAUSE = 0.1
 _COUNTED_AT_ONCE = 90
-_CLASHES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from chalicelib.core import strict_json
 from chalicelib.core.lineage import Source
-from chalicelib.features.contacts import kinship, packing
-from chalicelib.features.contacts.model import MAX_GROUPS, Contact, Group, Person, Stamp, anonymous_id_of
+from chalicelib.features.contacts import kinship, packing, verdict
+from chalicelib.features.contacts.model import Contact, Person, Stamp, anonymous_id_of
 from chalicelib.features.contacts.names import Claim, Identity, Pointer
 from chalicelib.platform import lineage as lineages
 from chalicelib.platform import table
@@ -155,7 +155,7 @@ def claim(tenant: Tenant, identity: Identity, claim: Claim) -> Op:
         unchanged = _is(claim.over)
     attrs = {
         "contact": pointer.contact,
-        "claim": None if pointer.claim is None else strict_json.dumps(list(_flat(pointer.claim))),
+        "claim": None if pointer.claim is None else strict_json.dumps(packing.flat(pointer.claim)),
         "user": pointer.user,
     }
     return Put(key, attrs, unchanged)
@@ -190,19 +190,14 @@ def _is(pointer: Pointer) -> Condition:
     is_there = attr("contact").eq(pointer.contact)
     if pointer.claim is None:
         return is_there & attr("claim").not_exists()
-    return is_there & attr("claim").eq(strict_json.dumps(list(_flat(pointer.claim))))
+    return is_there & attr("claim").eq(strict_json.dumps(packing.flat(pointer.claim)))
 
 
 def _pointer(item: Item) -> Pointer:
     claim = None
     if "claim" in item:
-        moment, made, message_id, receipt = strict_json.stored(item["claim"])
-        claim = Stamp(moment, bool(made), message_id, receipt)
+        claim = packing.stamp_of(strict_json.stored(item["claim"]))
     return Pointer(item["contact"], claim, item.get("user"))
-
-
-def _flat(stamp: Stamp) -> tuple[int, int, str, str]:
-    return stamp.moment, int(stamp.server_made), stamp.message_id, stamp.receipt
 
 
 def still_absorbs(tenant: Tenant, contact: Contact, source: Source) -> Check:
@@ -297,19 +292,10 @@ def _seen(item: Item) -> dict[str, Any]:
         "email": item.get("email"),
         "traits": _json(item, "traits", {}),
         "tags": item.get("tags", []),
-        "groups": _groups(_json(item, "groups", [])),
+        "groups": verdict.joined_groups((group, moment) for _, group, moment in _json(item, "groups", [])),
         "last_seen_at": item.get("last_seen_at"),
         "unsubscribed_at": item.get("unsubscribed_at"),
     }
-
-
-def _groups(packed: list[list[Any]]) -> list[Group]:
-    """The groups of all parts, each from the earliest moment on."""
-    joined: dict[str, int] = {}
-    for _, group_id, moment in packed:
-        joined[group_id] = min(moment, joined.get(group_id, moment))
-    ordered = sorted(joined.items(), key=lambda each: (each[1], each[0]))
-    return [Group(*each) for each in ordered[:MAX_GROUPS]]
 
 
 def _attrs(contact: Contact) -> dict[str, Any]:

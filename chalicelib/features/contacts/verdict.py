@@ -93,11 +93,15 @@ def _stamp(said: Said) -> Stamp:
 
 
 def groups(contact: Contact) -> list[Group]:
-    """The groups of all parts, each joined at the earliest moment told; the first ones where they are too many."""
+    """The groups of all parts."""
+    return joined_groups(item for part in contact.parts.values() for item in part.groups.items())
+
+
+def joined_groups(told: Iterable[tuple[str, int]]) -> list[Group]:
+    """Groups with the moments told, each joined at the earliest; the first ones where they are too many."""
     joined: dict[str, int] = {}
-    for part in contact.parts.values():
-        for group_id, moment in part.groups.items():
-            joined[group_id] = min(moment, joined.get(group_id, moment))
+    for group_id, moment in told:
+        joined[group_id] = min(moment, joined.get(group_id, moment))
     ordered = sorted(joined.items(), key=lambda item: (item[1], item[0]))
     return [Group(*item) for item in ordered[:MAX_GROUPS]]
 

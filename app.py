@@ -64,6 +64,22 @@ def timers(event: SQSEvent) -> dict[str, Any]:
     return worker.handle(event.to_dict(), event.context)
 
 
+@app.on_sqs_message(queue_arn="webhooks", batch_size=1, name="webhooks")
+def webhooks(event: SQSEvent) -> dict[str, Any]:
+    """Make one attempt to deliver a webhook."""
+    from chalicelib.workers import webhooks as worker
+
+    return worker.handle(event.to_dict(), event.context)
+
+
+@app.on_sqs_message(queue_arn="webhooks_slow", batch_size=1, name="webhooks_slow")
+def webhooks_slow(event: SQSEvent) -> dict[str, Any]:
+    """The same for endpoints that are slow."""
+    from chalicelib.workers import webhooks as worker
+
+    return worker.handle_slow(event.to_dict(), event.context)
+
+
 @app.schedule("rate(1 minute)", name="minute")
 def minute(event: CloudWatchEvent) -> None:
     """Queue what falls due in the next minutes."""

@@ -41,6 +41,8 @@ class EventSource:
     source: str
     batch_size: int
     partial_failures: bool
+    max_concurrency: int | None = None
+    """How many batches of a queue may be worked on at once."""
 
 
 def load() -> Template:
@@ -116,6 +118,7 @@ def _event_source(function: str, event: Mapping[str, Any]) -> EventSource:
         source=_source(properties[fed_by]),
         batch_size=properties.get("BatchSize", default_batch),
         partial_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", ()),
+        max_concurrency=properties.get("ScalingConfig", {}).get("MaximumConcurrency"),
     )
 
 

@@ -11,8 +11,10 @@ from chalicelib.edge.auth import keyring
 from chalicelib.edge.rate_limit import limiter
 from chalicelib.flows import create_project
 from chalicelib.flows.create_project import CreatedProject
+from chalicelib.platform import outbound
 from tests.support import aws as support
 from tests.support.client import Client
+from tests.support.receiver import Receiver, receiving
 
 support.set_environment()
 
@@ -64,6 +66,16 @@ def test_project(table: str) -> CreatedProject:
 def client(project: CreatedProject) -> Client:
     """Calls with the secret key of `project`, which has every scope."""
     return Client(project.secret_key)
+
+
+@pytest.fixture
+def receiver(engine: str) -> Iterator[Receiver]:
+    """A receiver of webhooks, which may stand on this machine."""
+    support.use(GROWTHOS_ALLOW_PRIVATE_WEBHOOKS="1")
+    with receiving() as started:
+        yield started
+    support.use(GROWTHOS_ALLOW_PRIVATE_WEBHOOKS="")
+    outbound.forget()
 
 
 @pytest.fixture

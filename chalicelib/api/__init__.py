@@ -2,12 +2,13 @@
 
 from chalice.app import Blueprint
 
-from chalicelib.api import analytics, contacts, docs, ingest, segments, settings, test_clock
+from chalicelib.api import analytics, contacts, docs, ingest, segments, settings, test_clock, webhooks
 from chalicelib.edge.router import Router, fallback
 
 _SECTIONS = (
     contacts.router,
     segments.router,
+    webhooks.router,
     analytics.router,
     settings.router,
     test_clock.router,

@@ -12,7 +12,7 @@ from typing import Any
 from chalicelib.core.errors import NotFound
 from chalicelib.edge import openapi
 from chalicelib.edge.call import Call, Reply
-from chalicelib.edge.openapi import Description
+from chalicelib.edge.openapi import Description, Webhook
 from chalicelib.edge.requests import Request
 from chalicelib.edge.router import Router
 
@@ -158,7 +158,15 @@ def _address(request: Request) -> str:
 def _text(about: Description, access: str, sections: Sequence[Router]) -> str:
     endpoints = [endpoint for section in sections for endpoint in section.endpoints if endpoint.access == access]
     examples: dict[str, Any] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
-    return json.dumps(openapi.document(replace(about, examples=examples), endpoints))
+    webhooks = _webhooks() if access == "management" else {}
+    return json.dumps(openapi.document(replace(about, examples=examples, webhooks=webhooks), endpoints))
+
+
+def _webhooks() -> Mapping[str, Webhook]:
+    # Only a reader of the document needs the models of all events.
+    from chalicelib.flows.webhooks import payloads
+
+    return {name: Webhook(payloads.model(name), payloads.example(name)) for name in payloads.KINDS}
 
 
 def _reply(text: str, content_type: str, headers: Mapping[str, str] | None = None) -> Reply:

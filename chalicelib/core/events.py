@@ -1,4 +1,5 @@
-"""Names of what happens. Domain events go to the bus and to webhooks; reserved events stand on a contact's timeline."""
+"""Names of what happens. Domain events go to the bus, and those of WEBHOOKS to endpoints too; reserved events stand on
+a contact's timeline."""
 
 CONTACT_CREATED = "contact.created"
 CONTACT_UPDATED = "contact.updated"
@@ -26,6 +27,11 @@ EMAIL_CONTESTED = "email.contested"
 
 KEY_CREATED = "key.created"
 KEY_REVOKED = "key.revoked"
+ENDPOINT_DISABLED = "endpoint.disabled"
+WEBHOOK_TEST_ASKED = "webhook.test_asked"
+WEBHOOK_REPLAY_ASKED = "webhook.replay_asked"
+WEBHOOKS_REPLAY_ASKED = "webhooks.replay_asked"
+"""Told to the flows, which send a sample to an endpoint, one webhook again, or all that failed; not webhooks."""
 CLOCK_ADVANCE_ASKED = "clock.advance_asked"
 """Told to the flow that moves a test project's clock; not a webhook."""
 
@@ -42,3 +48,39 @@ IDENTITY_CONFLICT = "$identity_conflict"
 
 FIRST_TOUCH = "$first_touch"
 LAST_TOUCH = "$last_touch"
+
+WEBHOOKS = (
+    CONTACT_CREATED,
+    CONTACT_UPDATED,
+    CONTACT_MERGED,
+    CONTACT_DELETED,
+    SEGMENT_ENTERED,
+    SEGMENT_LEFT,
+    "referral.link.created",
+    "referral.link.clicked",
+    "referral.link.converted",
+    "referral.reward.issued",
+    "campaign.activated",
+    "campaign.paused",
+    "campaign.completed",
+    "campaign.email.sent",
+    "campaign.email.delivered",
+    "campaign.email.opened",
+    "campaign.email.clicked",
+    "campaign.email.bounced",
+    "campaign.email.complained",
+    "campaign.email.unsubscribed",
+    "survey.response.created",
+    "survey.nps.promoter",
+    "survey.nps.detractor",
+    "waitlist.entry.created",
+    "waitlist.entry.approved",
+    "waitlist.position.changed",
+    KEY_CREATED,
+    KEY_REVOKED,
+    ENDPOINT_DISABLED,
+)
+"""All that an endpoint can ask for, whether it is told already or by a later version."""
+
+WEBHOOK_ALIASES = {"referral.converted": "referral.link.converted"}
+"""Other names that callers may use: the reference has both."""

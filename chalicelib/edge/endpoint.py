@@ -53,6 +53,8 @@ class Endpoint:
     """Statuses of other good answers, for OpenAPI: 200 of an endpoint that creates (201) or updates."""
     test_only: bool = False
     """For a live project there is nothing at this path, whatever it sends."""
+    may_be_empty: bool = False
+    """A call without a body is one with an empty object."""
 
     @property
     def body_max(self) -> int:
@@ -113,7 +115,11 @@ def _call(
     query = validation.read_query(request, endpoint.query, tolerant=not is_management)
     if endpoint.access == "ingest" and endpoint.method == "POST":
         auth.refuse_secret_in_body(request.json(leniently=True))
-    body = validation.read_body(request, endpoint.body, any_type=not is_management) if endpoint.body else None
+    body = None
+    if endpoint.body is not None and not (endpoint.may_be_empty and not request.payload.strip()):
+        body = validation.read_body(request, endpoint.body, any_type=not is_management)
+    elif endpoint.body is not None:
+        body = endpoint.body()
     if not all(_IDENTIFIER.fullmatch(value) for value in path.values()):
         raise NotFound("There is nothing under this path.")
     answer = endpoint.handler(Call(request, path, query, body, now, principal, receipt))

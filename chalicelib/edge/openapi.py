@@ -89,21 +89,32 @@ class Description:
     server: str
     schemes: Mapping[str, Schema]
     examples: Examples = field(default_factory=dict)
+    webhooks: Mapping[str, "Webhook"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """What is posted to whoever asked for an event: its model, and an example of it as JSON."""
+
+    model: type[BaseModel]
+    example: Any
 
 
 def document(about: Description, endpoints: Sequence[Endpoint]) -> Schema:
     """The document of these endpoints."""
-    refs, components = _schemas(endpoints)
+    refs, components = _schemas(endpoints, [webhook.model for webhook in about.webhooks.values()])
     paths: dict[str, Schema] = {}
     for endpoint in endpoints:
         operation = _operation(endpoint, refs, components, about)
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+    webhooks = {name: {"post": _webhook(name, webhook, refs)} for name, webhook in about.webhooks.items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": about.title, "version": "1", "description": about.text},
         "servers": [{"url": about.server}],
         "tags": [{"name": name} for name in dict.fromkeys(_tag(endpoint) for endpoint in endpoints)],
         "paths": paths,
+        **({"webhooks": webhooks} if webhooks else {}),
         "components": {
             "schemas": dict(sorted(components.items())),
             "headers": {name: header for name, header in _HEADERS.items() if name in _headers_in(paths)},
@@ -112,9 +123,9 @@ def document(about: Description, endpoints: Sequence[Endpoint]) -> Schema:
     }
 
 
-def _schemas(endpoints: Sequence[Endpoint]) -> tuple[Refs, dict[str, Schema]]:
-    """The references to all models of the endpoints, and the components that they refer to."""
-    wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
+def _schemas(endpoints: Sequence[Endpoint], posted: Sequence[type[BaseModel]]) -> tuple[Refs, dict[str, Schema]]:
+    """The references to all models of the endpoints and of what is posted, and the components that they refer to."""
+    wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(model, "serialization"): None for model in posted}
     for endpoint in endpoints:
         if endpoint.body is not None:
             wanted[endpoint.body, "validation"] = None
@@ -159,8 +170,27 @@ def _operation(
     }
     if endpoint.body is not None:
         content = _content(refs[endpoint.body, "validation"], examples.get("request"))
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": not endpoint.may_be_empty, "content": content}
     return operation
+
+
+def _webhook(name: str, webhook: Webhook, refs: Refs) -> Schema:
+    about = " ".join((webhook.model.model_fields["data"].annotation.__doc__ or "").split())
+    return {
+        "operationId": f"webhook_{name.replace('.', '_')}",
+        "tags": ["Webhooks"],
+        "summary": name,
+        "description": about,
+        "parameters": [
+            {"name": header, "in": "header", "required": is_sure, "description": text, "schema": {"type": "string"}}
+            for header, is_sure, text in _WEBHOOK_HEADERS
+        ],
+        "requestBody": {
+            "required": True,
+            "content": _content(refs[webhook.model, "serialization"], webhook.example),
+        },
+        "responses": {"2XX": {"description": "Delivered. All else, and an answer after 15 seconds, is a failure."}},
+    }
 
 
 def _description(endpoint: Endpoint) -> str:
@@ -294,6 +324,20 @@ def _content(schema: Schema, example: Any) -> Schema:
 
 _INTERNAL = "Something failed on our side."
 _OUTCOMES = {200: "Done.", 201: "Created.", 202: "Durably queued."}
+
+_WEBHOOK_HEADERS = (
+    ("X-GrowthOS-Event-Type", True, "The event's name."),
+    ("X-GrowthOS-Timestamp", True, "When this attempt was made, in Unix seconds."),
+    (
+        "X-GrowthOS-Signature",
+        True,
+        "Hex HMAC-SHA256 of `timestamp.body` under the secret's text; for 24 hours after a rotation two, the new one "
+        "first, with a comma between.",
+    ),
+    ("webhook-id", True, "The event's id: the same at each attempt."),
+    ("webhook-timestamp", True, "As X-GrowthOS-Timestamp."),
+    ("webhook-signature", False, "As Standard Webhooks has it, where the secret is one of theirs."),
+)
 
 _RATE_HEADERS = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
 

@@ -22,6 +22,7 @@ Arguments of `get`, `post`, `patch` and `delete`, all by name but the path:
 - `status`: of a plain answer. `Reply(body, status=…, headers=…)` says otherwise; `also` are the good ones among those.
 - `idempotent`: the endpoint heeds Idempotency-Key; its service must end in `call.receipt.commit(…)`.
 - `test_only`: a live project is answered 404.
+- `may_be_empty`: a call without a body is one with `{}`.
 
 The first paragraph of the docstring is the endpoint's summary for clients. Errors are raised as `core.errors`.
 """
@@ -56,6 +57,7 @@ class Options(TypedDict, total=False):
     also: tuple[int, ...]
     idempotent: bool
     test_only: bool
+    may_be_empty: bool
 
 
 class Router:
@@ -106,6 +108,7 @@ class Router:
         also: tuple[int, ...] = (),
         idempotent: bool = False,
         test_only: bool = False,
+        may_be_empty: bool = False,
     ) -> Callable[[H], H]:
         if (access == "management") != (scope is not None):
             raise ValueError(f"{method} {path}: a management endpoint has a scope, and no other one has")
@@ -128,6 +131,7 @@ class Router:
                     summary=summary,
                     also=also,
                     test_only=test_only,
+                    may_be_empty=may_be_empty,
                 )
             )
             return handler

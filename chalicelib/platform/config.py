@@ -27,9 +27,13 @@ class Settings:
     bus_queue_url: str
     jobs_queue_url: str
     timers_queue_url: str
+    webhooks_queue_url: str
+    webhooks_slow_queue_url: str
     secret_arn: str
     log_level: str = "INFO"
     ingest_lanes: int = 64
+    allow_private_webhooks: str = ""
+    """Not empty: webhooks may go to private addresses and over plain http, as on a developer's machine."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":

@@ -5,7 +5,6 @@ derives from the caller's API key and the Idempotency-Key; neither is stored, an
 """
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +13,12 @@ from chalicelib.core import clock, strict_json
 from chalicelib.core.errors import Conflict
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
-from chalicelib.platform.secrets import hkdf
+from chalicelib.platform.secrets import hkdf, seal, unseal
 from chalicelib.platform.table import ConditionFailed, Op, Put, attr
 
 WINDOW = clock.DAY
 """Milliseconds for which an answer is remembered."""
 
-_NONCE_BYTES = 12
 _AMENDED_WITHIN_S = 8.0
 _LOOK_EACH_S = 0.2
 
@@ -112,14 +110,10 @@ class Receipt:
         return Put(self._tenant.idempotent_answer(digest), {}, free)
 
     def _sealed(self, status: int, answer: Mapping[str, Any], *, outlives_clock: bool, is_final: bool) -> Put:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         row = self._row()
-        nonce = os.urandom(_NONCE_BYTES)
         plain = strict_json.dumps({"request": self._fingerprint, "status": status, "body": answer}).encode()
-        sealed = nonce + AESGCM(self._key()).encrypt(nonce, plain, row.key.pk.encode())
         attrs = {
-            "sealed": sealed,
+            "sealed": seal(self._key(), plain, row.key.pk),
             "is_final": is_final,
             "expires_at": clock.LAST_MOMENT if outlives_clock else self._now + WINDOW,
             "ttl": table.ttl(self._tenant, WINDOW),
@@ -127,11 +121,7 @@ class Receipt:
         return Put(row.key, attrs, row.condition)
 
     def _open(self, sealed: bytes) -> StoredAnswer:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        nonce, cipher = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        plain = AESGCM(self._key()).decrypt(nonce, cipher, self._row().key.pk.encode())
-        stored = strict_json.loads(plain)
+        stored = strict_json.loads(unseal(self._key(), sealed, self._row().key.pk))
         if stored["request"] != self._fingerprint:
             raise Conflict("This Idempotency-Key was used with another request.")
         return StoredAnswer(stored["status"], stored["body"])

@@ -1,10 +1,13 @@
-"""Keys that derive from the one deployment secret."""
+"""Keys that derive from the one deployment secret, and what is sealed under a key."""
 
+import os
 from functools import cache
 
 from chalicelib.core.errors import Unavailable
 from chalicelib.platform.aws import is_busy, secretsmanager
 from chalicelib.platform.config import settings
+
+_NONCE_BYTES = 12
 
 
 def hkdf(material: bytes, purpose: str) -> bytes:
@@ -19,6 +22,21 @@ def hkdf(material: bytes, purpose: str) -> bytes:
 def derive(purpose: str) -> bytes:
     """The deployment's 32-byte key for one purpose; read once in the life of the process. Raises Unavailable."""
     return hkdf(_deployment_secret(), purpose)
+
+
+def seal(key: bytes, plain: bytes, bound_to: str) -> bytes:
+    """The text encrypted by AES-GCM, its nonce before it; it opens under the same key and for the same row only."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plain, bound_to.encode())
+
+
+def unseal(key: bytes, sealed: bytes, bound_to: str) -> bytes:
+    """What was sealed. Raises cryptography's InvalidTag for another key, another row or a changed byte."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to.encode())
 
 
 @cache

@@ -13,7 +13,8 @@ from chalicelib.features.timers.service import Due
 from chalicelib.flows import award_emails, count_contacts, index_days, start_advance, start_relocation
 from chalicelib.flows.segments import build, clean, on_events, purge, rescore
 from chalicelib.flows.segments import count as count_members
-from chalicelib.platform import observability, outbox, pending, queues
+from chalicelib.flows.webhooks import ask, fan_out
+from chalicelib.platform import definitions, observability, outbox, pending, queues
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Key, Tenant, tenant_of
 from chalicelib.platform.outbox import DomainEvent
@@ -22,11 +23,18 @@ Flow = Callable[[Tenant, Sequence[DomainEvent]], None]
 
 EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.ACTIVITY_RECORDED: (index_days.run, on_events.run),
-    events.CONTACT_CREATED: (count_contacts.run, on_events.run),
-    events.CONTACT_UPDATED: (on_events.run,),
-    events.CONTACT_DELETED: (count_contacts.run, on_events.run, award_emails.run, start_relocation.run, purge.start),
+    events.CONTACT_CREATED: (count_contacts.run, on_events.run, fan_out.run),
+    events.CONTACT_UPDATED: (on_events.run, fan_out.run),
+    events.CONTACT_DELETED: (
+        count_contacts.run,
+        on_events.run,
+        award_emails.run,
+        start_relocation.run,
+        purge.start,
+        fan_out.run,
+    ),
     events.CONTACT_PURGE_DUE: (purge.start,),
-    events.CONTACT_MERGED: (count_contacts.run, on_events.run, start_relocation.run),
+    events.CONTACT_MERGED: (count_contacts.run, on_events.run, start_relocation.run, fan_out.run),
     events.VISITOR_MOVED: (on_events.run, start_relocation.run),
     events.EMAIL_CONTESTED: (award_emails.run,),
     events.CONTACT_RESCORED: (on_events.run,),
@@ -34,9 +42,15 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.SCORES_STALE: (rescore.one_by_one,),
     events.SEGMENT_DEFINED: (build.start,),
     events.SEGMENT_REMOVED: (clean.start,),
-    events.SEGMENT_ENTERED: (count_members.run,),
-    events.SEGMENT_LEFT: (count_members.run,),
+    events.SEGMENT_ENTERED: (count_members.run, fan_out.run),
+    events.SEGMENT_LEFT: (count_members.run, fan_out.run),
     events.SEGMENT_DROPPED: (count_members.run,),
+    events.KEY_CREATED: (fan_out.run,),
+    events.KEY_REVOKED: (fan_out.run,),
+    events.ENDPOINT_DISABLED: (fan_out.run,),
+    events.WEBHOOK_TEST_ASKED: (ask.on_asked,),
+    events.WEBHOOK_REPLAY_ASKED: (ask.on_asked,),
+    events.WEBHOOKS_REPLAY_ASKED: (ask.on_asked,),
     events.CLOCK_ADVANCE_ASKED: (start_advance.run,),
 }
 
@@ -110,8 +124,9 @@ def _attempt(tenant: Tenant, news: Sequence[_News]) -> bool:
             wanted.setdefault(flow, []).append(domain_event)
     try:
         timers.queue_soon([each.timer for each in news if each.timer], clock.system_ms())
-        for flow, its_events in wanted.items():
-            flow(tenant, its_events)
+        with definitions.read_once():
+            for flow, its_events in wanted.items():
+                flow(tenant, its_events)
         pending.remove(each.mark for each in news if each.mark)
     except Exception:  # one event's fault must not stop the stream for everybody
         observability.log_failure("bus flow failed")

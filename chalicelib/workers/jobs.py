@@ -6,6 +6,7 @@ from typing import Any
 
 from chalicelib.flows import advance_clock, relocate_events, start_advance, start_relocation
 from chalicelib.flows.segments import build, clean, purge, rescore
+from chalicelib.flows.webhooks import ask
 from chalicelib.platform import jobs, observability
 from chalicelib.platform.jobs import HasTime, Later
 from chalicelib.platform.keys import Tenant
@@ -26,6 +27,7 @@ JOBS: dict[str, Job] = {
     clean.KIND: clean.run,
     purge.KIND: purge.run,
     rescore.KIND: rescore.run,
+    ask.KIND: ask.run,
 }
 
 _RESERVE = 10_000

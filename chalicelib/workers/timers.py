@@ -8,6 +8,8 @@ from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due, Timer
 from chalicelib.flows.segments import on_timer, purge, settle
+from chalicelib.flows.webhooks import deliver
+from chalicelib.flows.webhooks import on_timer as on_webhook_timer
 from chalicelib.platform import observability
 from chalicelib.platform.keys import Tenant, tenant_of
 
@@ -18,6 +20,8 @@ what it does, on condition of what it read: a timer fires at least once, and may
 TIMER_FLOWS: dict[str, TimerFlow] = {
     settle.TIMER: on_timer.run,
     purge.KIND: purge.on_timer,
+    deliver.RETRY: on_webhook_timer.retry,
+    deliver.FAILING: on_webhook_timer.end_failing,
 }
 
 _WAITED_FOR = 1_500

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
+    Batch = Sequence[MessageTypeDef]
+
 Function = Callable[[Mapping[str, Any], LambdaContext], Any]
 
 LEASE_S: Final = 8  # so long a killed pump's messages stay hidden; a living one keeps extending it
 _EXTEND_EACH_S: Final = 2.0
 _WAIT_S: Final = 1
+_RECEIVED_AT_ONCE: Final = 10
 _PAUSE_AFTER_ERROR_S: Final = 0.5
 _LONGEST_RETRY_S: Final = 8
 
@@ -31,7 +35,10 @@ _log = logging.getLogger("growthos.local.pump")
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue that feeds a function. `hidden_s` is its visibility timeout: what a function may take at most."""
+    """A queue that feeds a function. `hidden_s` is its visibility timeout: what a function may take at most.
+
+    `concurrency` is how many batches may be worked on at once.
+    """
 
     url: str
     arn: str
@@ -39,32 +46,51 @@ class Queue:
     batch_size: int
     partial_failures: bool
     hidden_s: int
+    concurrency: int = 1
 
 
 class QueuePoller:
-    """Feeds one function from one queue. `poll` may run in several threads: the queue keeps a group in one of them."""
+    """Feeds one function from one queue, several batches at once; the messages of one group wait for each other."""
 
     def __init__(self, sqs: SQSClient, queue: Queue, function: Function, stop: threading.Event) -> None:
         self._sqs = sqs
         self._queue = queue
         self._function = function
         self._stop = stop
+        self._free = threading.Semaphore(queue.concurrency)
 
     def poll(self) -> None:
-        """Take batches until asked to stop; the batch in hand is finished first."""
-        while not self._stop.is_set():
-            try:
-                messages = self._receive()
-                if messages:
-                    self._handle(messages)
-            except (BotoCoreError, ClientError) as error:
-                _log.warning("%s: %s", self._queue.function_name, error)
-                self._stop.wait(_PAUSE_AFTER_ERROR_S)
+        """Take messages until asked to stop; what is in hand is finished first."""
+        with ThreadPoolExecutor(self._queue.concurrency, thread_name_prefix=self._queue.function_name) as pool:
+            while not self._stop.is_set():
+                places = self._take_places()
+                runs: list[list[Batch]] = []
+                try:
+                    runs = batched(self._receive(places), self._queue.batch_size)
+                except (BotoCoreError, ClientError) as error:
+                    _log.warning("%s: %s", self._queue.function_name, error)
+                    self._stop.wait(_PAUSE_AFTER_ERROR_S)
+                for run in runs:
+                    pool.submit(self._work, run)
+                if places > len(runs):
+                    self._free.release(places - len(runs))
 
-    def _receive(self) -> Sequence[MessageTypeDef]:
+    def _take_places(self) -> int:
+        """How many batches may be begun now; some at least, except when asked to stop."""
+        while not self._free.acquire(timeout=_WAIT_S):
+            if self._stop.is_set():
+                return 0
+        places = 1
+        while places * self._queue.batch_size < _RECEIVED_AT_ONCE and self._free.acquire(blocking=False):
+            places += 1
+        return places
+
+    def _receive(self, places: int) -> Sequence[MessageTypeDef]:
+        if not places:
+            return []
         answer = self._sqs.receive_message(
             QueueUrl=self._queue.url,
-            MaxNumberOfMessages=min(self._queue.batch_size, 10),
+            MaxNumberOfMessages=min(self._queue.batch_size * places, _RECEIVED_AT_ONCE),
             WaitTimeSeconds=_WAIT_S,
             VisibilityTimeout=LEASE_S,
             MessageSystemAttributeNames=["All"],
@@ -72,17 +98,28 @@ class QueuePoller:
         )
         return answer.get("Messages", [])
 
-    def _handle(self, messages: Sequence[MessageTypeDef]) -> None:
+    def _work(self, run: Sequence[Batch]) -> None:
+        """Hand on the batches one after the other; those that wait stay hidden too."""
+        waiting = [message for batch in run for message in batch]
         done = threading.Event()
-        keeper = threading.Thread(target=self._keep_hidden, args=(messages, done), name="lease", daemon=True)
+        keeper = threading.Thread(target=self._keep_hidden, args=(waiting, done), name="lease", daemon=True)
         keeper.start()
         try:
-            failed = self._call(messages)
+            for batch in run:
+                self._handle(batch, waiting)
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("%s: %s", self._queue.function_name, error)
         finally:
             done.set()
             keeper.join()
-        self._delete([message for message in messages if message["MessageId"] not in failed])
-        self._give_back([message for message in messages if message["MessageId"] in failed])
+            self._free.release()
+
+    def _handle(self, batch: Batch, waiting: list[MessageTypeDef]) -> None:
+        failed = self._call(batch)
+        for message in batch:
+            waiting.remove(message)
+        self._delete([message for message in batch if message["MessageId"] not in failed])
+        self._give_back([message for message in batch if message["MessageId"] in failed])
 
     def _call(self, messages: Sequence[MessageTypeDef]) -> set[str]:
         """Ids of the messages that the function did not finish; all of them where it raised."""
@@ -98,7 +135,8 @@ class QueuePoller:
     def _keep_hidden(self, messages: Sequence[MessageTypeDef], done: threading.Event) -> None:
         until = time.monotonic() + self._queue.hidden_s - LEASE_S
         while not done.wait(_EXTEND_EACH_S) and time.monotonic() < until:
-            self._hide(messages, LEASE_S)
+            if still := list(messages):
+                self._hide(still, LEASE_S)
 
     def _delete(self, messages: Sequence[MessageTypeDef]) -> None:
         if messages:
@@ -119,6 +157,17 @@ class QueuePoller:
             self._sqs.change_message_visibility_batch(QueueUrl=self._queue.url, Entries=entries)  # type: ignore[arg-type]
         except (BotoCoreError, ClientError) as error:
             _log.warning("%s: %s", self._queue.function_name, error)
+
+
+def batched(messages: Sequence[MessageTypeDef], size: int) -> list[list[Batch]]:
+    """What was received at once as runs of batches: runs may go on side by side, the batches of one may not."""
+    if len(messages) <= size:
+        return [[messages]] if messages else []
+    groups: dict[str, list[MessageTypeDef]] = {}
+    for message in messages:
+        group = message.get("Attributes", {}).get("MessageGroupId", message["MessageId"])
+        groups.setdefault(group, []).append(message)
+    return [[some[n : n + size] for n in range(0, len(some), size)] for some in groups.values()]
 
 
 def sqs_event(messages: Sequence[MessageTypeDef], arn: str) -> dict[str, Any]:

@@ -27,10 +27,11 @@ from infra.local.poller import Function, Queue, QueuePoller
 from infra.local.resources import Stack, load_stack
 from infra.local.stream import StreamReader, StreamSource
 
-_FIFO_THREADS: Final = 4
-_STANDARD_THREADS: Final = 2
+_SHARE: Final = 4
+"""Into how many parts the concurrency of the deployed functions goes here: it is one machine."""
+_CONCURRENCY_MIN: Final = 2
 _DRAIN_WITHIN_S: Final = 40.0
-_CONFIG: Final = Config(connect_timeout=2, read_timeout=20, retries={"total_max_attempts": 2}, max_pool_connections=32)
+_CONFIG: Final = Config(connect_timeout=2, read_timeout=20, retries={"total_max_attempts": 2}, max_pool_connections=96)
 
 _log = logging.getLogger("growthos.local.pump")
 
@@ -74,10 +75,7 @@ class Pump:
         if source.kind == "schedule":
             yield _thread(source.function, schedule.run, source.function, source.source, function, self._stop)
         if source.kind == "sqs":
-            poller = QueuePoller(self._sqs, self._queue(source), function, self._stop)
-            threads = _FIFO_THREADS if self._stack.queues[source.source].endswith(".fifo") else _STANDARD_THREADS
-            for number in range(threads):
-                yield _thread(f"{source.function}-{number}", poller.poll)
+            yield _thread(source.function, QueuePoller(self._sqs, self._queue(source), function, self._stop).poll)
 
     def _queue(self, source: template.EventSource) -> Queue:
         url = self._stack.queues[source.source]
@@ -89,6 +87,7 @@ class Pump:
             batch_size=source.batch_size,
             partial_failures=source.partial_failures,
             hidden_s=template.visibility_timeout(source.source),
+            concurrency=max(_CONCURRENCY_MIN, (source.max_concurrency or 0) // _SHARE),
         )
 
     def _reader(self, source: template.EventSource) -> StreamReader:

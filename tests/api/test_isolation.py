@@ -62,6 +62,16 @@ CALLS: dict[tuple[str, str], list[Foreign]] = {
     ("DELETE", "/v1/segments/{segment_id}/contacts"): [Foreign(404, {"contact_ids": ["{contact_id}"]})],
     ("POST", "/v1/segments/{segment_id}/estimate"): [Foreign(404, {"rules": NAMING})],
     ("GET", "/v1/segments/{segment_id}/explain"): [Foreign(404, query={"contact_id": "{contact_id}"})],
+    ("POST", "/v1/webhooks/endpoints"): [Foreign(201, {"url": "https://x.invalid/mine", "events": ["*"]})],
+    ("GET", "/v1/webhooks/endpoints"): [OWN],
+    ("GET", "/v1/webhooks/endpoints/{endpoint_id}"): [NOT_FOUND],
+    ("PATCH", "/v1/webhooks/endpoints/{endpoint_id}"): [Foreign(404, {"events": ["*"]})],
+    ("DELETE", "/v1/webhooks/endpoints/{endpoint_id}"): [NOT_FOUND],
+    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/rotate-secret"): [NOT_FOUND],
+    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/test"): [Foreign(404, {"event": "contact.created"})],
+    ("GET", "/v1/webhooks/endpoints/{endpoint_id}/logs"): [NOT_FOUND],
+    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/logs/{log_id}/replay"): [NOT_FOUND],
+    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/replay"): [Foreign(404, {"since": "2026-01-01"})],
     ("GET", "/v1/analytics/events"): [
         OWN,
         Foreign(query={"event": "their_event"}),
@@ -99,7 +109,14 @@ def theirs(other_project: CreatedProject, other_client: Client) -> dict[str, str
     event = other_client.get("/v1/analytics/events").json["data"][0]
     listed = {"name": "Theirs", "type": "static", "contact_ids": [person["id"]]}
     segment = other_client.post("/v1/segments", listed).json
+    hook = {"url": "https://nowhere.invalid/theirs", "events": ["contact.created"]}
+    endpoint = other_client.post("/v1/webhooks/endpoints", hook).json
+    other_client.post("/v1/contacts", {"external_id": "their other"})
+    pipeline.drain()
+    log = other_client.get(f"/v1/webhooks/endpoints/{endpoint['id']}/logs").json["data"][0]
     return {
+        "endpoint_id": endpoint["id"],
+        "log_id": log["id"],
         "contact_id": person["id"],
         "segment_id": segment["id"],
         "key_id": key["id"],
@@ -160,6 +177,8 @@ def everything(other_client: Client, theirs: dict[str, str]) -> list[Any]:
         "/v1/analytics/events",
         "/v1/segments",
         "/v1/settings",
+        "/v1/webhooks/endpoints",
+        f"/v1/webhooks/endpoints/{theirs['endpoint_id']}/logs",
     )
     keys = other_client.get("/v1/settings/keys").json["data"]
     return [

@@ -30,6 +30,10 @@ EXPECTED_IN_REFERENCE = {
     "POST /v1/segments",
     "PATCH /v1/segments/{segment_id}",
     "POST /v1/segments/{segment_id}/estimate",
+    "POST /v1/webhooks/endpoints",
+    "PATCH /v1/webhooks/endpoints/{endpoint_id}",
+    "GET /v1/webhooks/endpoints/{endpoint_id}/logs",
+    "POST /v1/webhooks/endpoints/{endpoint_id}/test",
     "POST /v1/settings/keys",
     "GET /v1/settings",
     "PATCH /v1/settings",
@@ -201,6 +205,19 @@ def test_the_answers_of_the_management_api_fit_its_document(
     call("DELETE", f"/v1/segments/{static}", 200)
     call("DELETE", f"/v1/contacts/{contact}", 200)
     call("GET", f"/v1/contacts/{contact}", 404)
+    hooks = "/v1/webhooks/endpoints"
+    hook = call("POST", hooks, 201, {"url": "https://nowhere.invalid/x", "events": ["contact.created"]})["id"]
+    call("POST", hooks, 422, {"url": "https://127.0.0.1/x", "events": ["*"]})
+    call("GET", f"{hooks}?limit=1", 200)
+    call("GET", f"{hooks}/{hook}", 200)
+    call("PATCH", f"{hooks}/{hook}", 200, {"events": ["contact.*"]})
+    call("POST", f"{hooks}/{hook}/rotate-secret", 200)
+    call("POST", f"{hooks}/{hook}/test", 200, {"event": "contact.created"})
+    pipeline.drain()
+    log = call("GET", f"{hooks}/{hook}/logs?limit=1", 200)["data"][0]["id"]
+    call("POST", f"{hooks}/{hook}/logs/{log}/replay", 200)
+    call("POST", f"{hooks}/{hook}/replay", 200, {"since": "2026-01-01"})
+    call("DELETE", f"{hooks}/{hook}", 200)
     call("GET", "/v1/settings", 200)
     call("PATCH", "/v1/settings", 200, {"timezone": "Europe/London", "quiet_hours": {"start": "22:00", "end": "08:00"}})
     call("PATCH", "/v1/settings", 422, {"timezone": "Mars/Olympus"})

@@ -10,7 +10,7 @@ from chalicelib.core import ids
 from chalicelib.features.segments import store
 from chalicelib.features.segments.model import Segment
 from chalicelib.flows import record_activity
-from chalicelib.platform import table
+from chalicelib.platform import definitions, table
 from chalicelib.workers import bus
 from tests.bench import budgets, cpu, rules, units
 from tests.bench.budgets import Finding
@@ -86,7 +86,7 @@ def _define(world: World, names: Sequence[str]) -> None:
             )
             for name in names[start : start + _AT_ONCE]
         ]
-        version = store.version(world.tenant)
+        version = definitions.version(world.tenant)
         writes = [store.put(world.tenant, segment, None, version) for segment in defined]
         table.transact([*(definition for definition, _ in writes), writes[0][1]])
 

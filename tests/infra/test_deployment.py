@@ -180,7 +180,18 @@ def test_an_unknown_path_and_a_wrong_method_are_answered_in_our_shape(api: Api) 
 def test_no_function_was_refused_what_it_needs(account: boto3.Session, outputs: dict[str, str]) -> None:
     """The logs tell of it, and so do the queues of what a worker could not do."""
     logs = account.client("logs")
-    for function in ("api_handler", "ingest", "bus", "bus_retry", "jobs", "timers", "minute", "create_project"):
+    for function in (
+        "api_handler",
+        "ingest",
+        "bus",
+        "bus_retry",
+        "jobs",
+        "timers",
+        "webhooks",
+        "webhooks_slow",
+        "minute",
+        "create_project",
+    ):
         group = f"/growthos/dev/{function}"
         refused = logs.filter_log_events(logGroupName=group, filterPattern="AccessDenied")["events"]
         assert [event["message"] for event in refused] == [], function

@@ -10,7 +10,10 @@ from infra.package import PROJECT
 
 POLICIES = PROJECT / "infra" / "policies"
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
-FUNCTIONS = ["api_handler", "bus", "bus_retry", "create_project", "ingest", "jobs", "minute", "timers"]
+FUNCTIONS = [
+    *("api_handler", "bus", "bus_retry", "create_project", "ingest", "jobs", "minute", "timers"),
+    *("webhooks", "webhooks_slow"),
+]
 
 # The streams of our own table: Lambda wants to list them before it reads the one that there is.
 WIDER_THAN_ONE_RESOURCE = {"${Table.Arn}/stream/*"}
@@ -31,6 +34,11 @@ def grants(function: str) -> set[tuple[str, str]]:
         for action in statement["Action"]
         for resource in resource_names(statement["Resource"])
     }
+
+
+def having(action: str, resource: str) -> set[str]:
+    """The functions that are granted it."""
+    return {function for function in FUNCTIONS if (action, resource) in grants(function)}
 
 
 def resource_names(resource: Any) -> Iterator[str]:
@@ -81,6 +89,8 @@ def test_each_function_can_write_its_log_and_no_others(function: str) -> None:
         ("bus_retry", "BusQueue.Arn"),
         ("jobs", "JobsQueue.Arn"),
         ("timers", "TimersQueue.Arn"),
+        ("webhooks", "WebhooksQueue.Arn"),
+        ("webhooks_slow", "WebhooksSlowQueue.Arn"),
     ],
 )
 def test_a_queue_worker_receives_from_its_own_queue_only(function: str, queue: str) -> None:
@@ -90,11 +100,17 @@ def test_a_queue_worker_receives_from_its_own_queue_only(function: str, queue: s
     assert ("sqs:GetQueueAttributes", queue) in grants(function)
 
 
-def test_only_the_api_sends_to_ingest_and_reads_the_secret() -> None:
-    for function in FUNCTIONS:
-        can_send = ("sqs:SendMessage", "IngestQueue.Arn") in grants(function)
-        can_read = ("secretsmanager:GetSecretValue", "Secret.Id") in grants(function)
-        assert can_send == can_read == (function == "api_handler")
+def test_only_the_api_sends_to_ingest() -> None:
+    assert having("sqs:SendMessage", "IngestQueue.Arn") == {"api_handler"}
+
+
+def test_only_those_read_the_secret_who_sign_seal_or_open() -> None:
+    assert having("secretsmanager:GetSecretValue", "Secret.Id") == {"api_handler", "webhooks", "webhooks_slow"}
+
+
+def test_webhooks_are_queued_by_the_bus_by_timers_and_by_replays() -> None:
+    assert having("sqs:SendMessage", "WebhooksQueue.Arn") == {"bus", "bus_retry", "jobs", "timers"}
+    assert having("sqs:SendMessage", "WebhooksSlowQueue.Arn") == {"bus", "bus_retry", "webhooks"}
 
 
 def test_only_the_bus_starts_jobs_and_each_queues_its_own_next_page() -> None:

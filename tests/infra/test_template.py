@@ -27,11 +27,13 @@ CODES = {
 
 def test_each_worker_is_fed_by_what_the_design_names() -> None:
     assert template.event_sources() == [
-        EventSource("ingest", "sqs", "IngestQueue", 10, partial_failures=True),
+        EventSource("ingest", "sqs", "IngestQueue", 10, partial_failures=True, max_concurrency=16),
         EventSource("bus", "dynamodb", "Table", 100, partial_failures=True),
-        EventSource("bus_retry", "sqs", "BusQueue", 10, partial_failures=True),
-        EventSource("jobs", "sqs", "JobsQueue", 1, partial_failures=True),
-        EventSource("timers", "sqs", "TimersQueue", 10, partial_failures=True),
+        EventSource("bus_retry", "sqs", "BusQueue", 10, partial_failures=True, max_concurrency=2),
+        EventSource("jobs", "sqs", "JobsQueue", 1, partial_failures=True, max_concurrency=8),
+        EventSource("timers", "sqs", "TimersQueue", 10, partial_failures=True, max_concurrency=32),
+        EventSource("webhooks", "sqs", "WebhooksQueue", 1, partial_failures=True, max_concurrency=200),
+        EventSource("webhooks_slow", "sqs", "WebhooksSlowQueue", 1, partial_failures=True, max_concurrency=40),
         EventSource("minute", "schedule", "rate(1 minute)", 1, partial_failures=False),
     ]
 
@@ -57,8 +59,9 @@ def test_every_queue_is_encrypted() -> None:
 
 
 def test_a_busy_lane_does_not_slow_the_others() -> None:
-    assert QUEUES["IngestQueue"]["FifoThroughputLimit"] == "perMessageGroupId"
-    assert QUEUES["IngestQueue"]["DeduplicationScope"] == "messageGroup"
+    for name in ("IngestQueue", "WebhooksQueue", "WebhooksSlowQueue"):
+        assert QUEUES[name]["FifoThroughputLimit"] == "perMessageGroupId"
+        assert QUEUES[name]["DeduplicationScope"] == "messageGroup"
 
 
 def test_a_poisoned_stream_record_is_set_aside_and_not_retried_for_a_day() -> None:

@@ -17,6 +17,7 @@ times_cleared = 0
 """How often a table was emptied: its stream then begins anew."""
 
 STANDARD_QUEUES = ("bus", "jobs", "timers")
+FIFO_QUEUES = ("ingest", "webhooks", "webhooks_slow")
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -60,8 +61,10 @@ def create_table() -> str:
 
 def create_queues() -> dict[str, str]:
     """The queues that the functions send to, as settings."""
-    ingest = aws.sqs().create_queue(QueueName="growthos-test-ingest.fifo", Attributes={"FifoQueue": "true"})
-    urls = {"GROWTHOS_INGEST_QUEUE_URL": ingest["QueueUrl"]}
+    urls = {}
+    for name in FIFO_QUEUES:
+        made = aws.sqs().create_queue(QueueName=f"growthos-test-{name}.fifo", Attributes={"FifoQueue": "true"})
+        urls[f"GROWTHOS_{name.upper()}_QUEUE_URL"] = made["QueueUrl"]
     for name in STANDARD_QUEUES:
         made = aws.sqs().create_queue(QueueName=f"growthos-test-{name}")
         urls[f"GROWTHOS_{name.upper()}_QUEUE_URL"] = made["QueueUrl"]
@@ -99,9 +102,8 @@ def take(url: str) -> list[Queued]:
 
 def clear_queues() -> None:
     """Empty all queues."""
-    read = config.settings()
-    for url in (read.ingest_queue_url, read.bus_queue_url, read.jobs_queue_url, read.timers_queue_url):
-        take(url)
+    for name in (*FIFO_QUEUES, *STANDARD_QUEUES):
+        take(getattr(config.settings(), f"{name}_queue_url"))
 
 
 def _queue(url: str) -> Any:

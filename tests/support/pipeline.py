@@ -20,7 +20,7 @@ from chalicelib.platform.config import settings
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.marshal import from_item
-from chalicelib.workers import bus, ingest, jobs, minute
+from chalicelib.workers import bus, ingest, jobs, minute, webhooks
 from tests.support import aws as support
 
 LANES = 64
@@ -139,11 +139,11 @@ def run_ingest() -> int:
 
 
 def drain() -> None:
-    """Run ingest, the bus and the jobs until nothing is left to do; jobs do not wait."""
+    """Run ingest, the bus, the jobs and webhooks until nothing is left to do; jobs do not wait."""
     for _ in range(MOST_PAGES):
         records = fresh_records()
         run_bus(records)
-        if not run_ingest() + len(records) + run_job_pages():
+        if not run_ingest() + len(records) + run_job_pages() + run_webhooks():
             return
     raise AssertionError("the work does not end")
 
@@ -169,6 +169,15 @@ def run_jobs() -> int:
         count += pages
         assert count < MOST_PAGES, "the job does not end"
     return count
+
+
+def run_webhooks() -> int:
+    """Make the attempts that lie in the two queues of webhooks now; how many there were."""
+    queues = (
+        (settings().webhooks_queue_url, webhooks.handle),
+        (settings().webhooks_slow_queue_url, webhooks.handle_slow),
+    )
+    return sum(_deliver(url, handle) for url, handle in queues)
 
 
 def run_job_pages() -> int:

@@ -12,7 +12,7 @@ import pytest
 import app as composition
 
 ROOT = Path(__file__).parents[2]
-FUNCTIONS = ("ingest", "bus", "bus_retry", "jobs", "timers", "minute", "create_project")
+FUNCTIONS = ("ingest", "bus", "bus_retry", "jobs", "timers", "webhooks", "webhooks_slow", "minute", "create_project")
 
 
 def loaded_by(handler: str) -> set[str]:
@@ -57,7 +57,7 @@ def test_a_worker_starts_without_the_routes(handler: str) -> None:
     assert loaded_by(handler) == set()
 
 
-@pytest.mark.parametrize("worker", ["ingest", "bus", "jobs", "timers", "minute"])
+@pytest.mark.parametrize("worker", ["ingest", "bus", "jobs", "timers", "webhooks", "minute"])
 def test_a_worker_does_without_the_models_of_bodies_and_answers(worker: str) -> None:
     """pydantic is a third of their start."""
     code = f"import chalicelib.workers.{worker}, sys; print('pydantic' in sys.modules)"

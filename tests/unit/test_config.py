@@ -11,6 +11,8 @@ COMPLETE = {
     "GROWTHOS_BUS_QUEUE_URL": "https://queue/bus",
     "GROWTHOS_JOBS_QUEUE_URL": "https://queue/jobs",
     "GROWTHOS_TIMERS_QUEUE_URL": "https://queue/timers",
+    "GROWTHOS_WEBHOOKS_QUEUE_URL": "https://queue/webhooks.fifo",
+    "GROWTHOS_WEBHOOKS_SLOW_QUEUE_URL": "https://queue/webhooks-slow.fifo",
     "GROWTHOS_SECRET_ARN": "arn:secret",
 }
 

@@ -211,7 +211,7 @@ def delete(tenant: Tenant, contact_id: str, now: int, *, purges: bool = False, b
 
     def act() -> None:
         contact = get(tenant, contact_id)
-        data = {"contact_id": contact.id, "purges": purges}
+        data = {"contact_id": contact.id, "external_id": None if purges else contact.external_id, "purges": purges}
         told = outbox.emit(tenant, events.CONTACT_DELETED, data, now)
         table.transact([store.retire(tenant, contact, now), told, *beside])
 

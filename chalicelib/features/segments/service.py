@@ -1,7 +1,6 @@
 """Public verbs of the segments feature."""
 
-import threading
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,8 +14,8 @@ from chalicelib.core.rules.parse import parse
 from chalicelib.features.segments import store
 from chalicelib.features.segments.catalog import Catalog
 from chalicelib.features.segments.model import MAX_SEGMENTS, Memberships, Segment, Standing, Type
-from chalicelib.platform import counters, cursor, outbox, table
-from chalicelib.platform.keys import Key, Tenant
+from chalicelib.platform import counters, cursor, definitions, outbox, table
+from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import ConditionFailed, Item, Op
 
 __all__ = [
@@ -31,7 +30,6 @@ __all__ = [
     "count_moves",
     "counts",
     "created",
-    "definitions_key",
     "enter",
     "forget",
     "get",
@@ -56,48 +54,26 @@ members = store.members
 unlist = store.unlist
 
 _ENDPOINT = "segments"
-_CATALOGS_MAX = 64
 
 
-class _Catalogs:
-    """The catalogs that this instance compiled lately, by project; each holds for one version."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: OrderedDict[Tenant, Catalog] = OrderedDict()
-
-    def at(self, tenant: Tenant, version: int) -> Catalog:
-        with self._lock:
-            known = self._known.get(tenant)
-            if known is not None and known.version == version:
-                self._known.move_to_end(tenant)
-                return known
-        # Read after the version: it may hold newer definitions than it says, never older ones.
-        made = Catalog(version, store.load_all(tenant) if version else [])
-        with self._lock:
-            self._known[tenant] = made
-            self._known.move_to_end(tenant)
-            if len(self._known) > _CATALOGS_MAX:
-                self._known.popitem(last=False)
-        return made
+def _compiled(tenant: Tenant, version: int) -> Catalog:
+    return Catalog(version, store.load_all(tenant) if version else [])
 
 
-_catalogs = _Catalogs()
+_catalogs = definitions.Kept(_compiled)
 
 
-def catalog(tenant: Tenant) -> Catalog:
-    """All segments as they stand now; one consistent read where this instance knows them already."""
-    return _catalogs.at(tenant, store.version(tenant))
+def catalog(tenant: Tenant, at_least: int = 0) -> Catalog:
+    """All segments as they stand now; one consistent read where this instance knows them already.
+
+    `at_least` is the version that the caller knows the definitions to have.
+    """
+    return _catalogs.at(tenant, definitions.version(tenant, at_least))
 
 
 def catalog_of(tenant: Tenant, item: Item | None) -> Catalog:
-    """The same, given the row of the definitions' version (`definitions_key`) as it was just read."""
-    return _catalogs.at(tenant, 0 if item is None else int(item["version"]))
-
-
-def definitions_key(tenant: Tenant) -> Key:
-    """The row of the definitions' version."""
-    return tenant.definitions()
+    """The same, given the row of the definitions' version as it was just read."""
+    return _catalogs.at(tenant, definitions.version_in(item))
 
 
 def get(tenant: Tenant, segment_id: str) -> Segment:

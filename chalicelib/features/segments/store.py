@@ -13,18 +13,12 @@ from typing import Any
 
 from chalicelib.core import strict_json
 from chalicelib.features.segments.model import Memberships, Segment, Standing
-from chalicelib.platform import table
+from chalicelib.platform import definitions, table
 from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.listing import Merge, Range
 from chalicelib.platform.table import Delete, Item, Op, Put, Update, attr
 
 _PAGE = 200
-
-
-def version(tenant: Tenant) -> int:
-    """The version of the project's definitions, read consistently."""
-    item = table.get(tenant.definitions())
-    return 0 if item is None else int(item["version"])
 
 
 def load_all(tenant: Tenant) -> list[Segment]:
@@ -52,13 +46,13 @@ def newest(tenant: Tenant, limit: int, after: str | None) -> list[Segment]:
     return [_segment(item) for item in page.items]
 
 
-def put(tenant: Tenant, segment: Segment, before: int | None, definitions: int) -> list[Op]:
+def put(tenant: Tenant, segment: Segment, before: int | None, before_all: int) -> list[Op]:
     """Write the segment over its version `before`, None where it is new, and raise that of all definitions.
 
-    Refused where these were changed since the version `definitions`, by which the segment was checked.
+    Refused where these were changed since the version `before_all`, by which the segment was checked.
     """
     unchanged = attr("PK").not_exists() if before is None else attr("version").eq(before)
-    return [Put(tenant.segment(segment.id), _attributes(segment), unchanged), _raise_version(tenant, definitions)]
+    return [Put(tenant.segment(segment.id), _attributes(segment), unchanged), definitions.raise_op(tenant, before_all)]
 
 
 def settle(tenant: Tenant, segment: Segment) -> Op:
@@ -70,10 +64,10 @@ def settle(tenant: Tenant, segment: Segment) -> Op:
     )
 
 
-def remove(tenant: Tenant, segment: Segment, definitions: int) -> list[Op]:
+def remove(tenant: Tenant, segment: Segment, before_all: int) -> list[Op]:
     """Remove the segment; refused as in `put`."""
     gone = Delete(tenant.segment(segment.id), attr("version").eq(segment.version))
-    return [gone, _raise_version(tenant, definitions)]
+    return [gone, definitions.raise_op(tenant, before_all)]
 
 
 def memberships_key(tenant: Tenant, contact_id: str) -> Key:
@@ -131,11 +125,6 @@ def unlist(keys: Iterable[Key]) -> None:
     gone: list[Op] = [Delete(key) for key in keys]
     for start in range(0, len(gone), table.MAX_TRANSACTION):
         table.transact(gone[start : start + table.MAX_TRANSACTION])
-
-
-def _raise_version(tenant: Tenant, before: int) -> Op:
-    unchanged = attr("version").eq(before) if before else attr("PK").not_exists()
-    return Update(tenant.definitions(), add={"version": 1}, condition=unchanged)
 
 
 def _attributes(segment: Segment) -> dict[str, Any]:

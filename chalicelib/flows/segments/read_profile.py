@@ -10,7 +10,7 @@ from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
 from chalicelib.flows.segments import gather
-from chalicelib.platform import table
+from chalicelib.platform import definitions, table
 from chalicelib.platform.keys import Tenant
 
 _RECENT = 10
@@ -30,9 +30,9 @@ def run(tenant: Tenant, contact_id: str, now: int) -> Profile:
     """The profile at `now` (ms). Raises NotFound."""
     contact = contacts.get(tenant, contact_id)
     memberships, project = segments.memberships_key(tenant, contact_id), projects.key(tenant)
-    definitions = segments.definitions_key(tenant)
-    rows = table.batch_get([memberships, project, definitions])
-    known = segments.catalog_of(tenant, rows.get(definitions)).segments
+    defined = definitions.key(tenant)
+    rows = table.batch_get([memberships, project, defined])
+    known = segments.catalog_of(tenant, rows.get(defined)).segments
     standing = segments.memberships(rows.get(memberships))
     facts = gather.facts(contact)
     scores = gather.scores(contact, projects.scoring(rows.get(project)))

@@ -70,13 +70,13 @@ def run(
         try:
             if contact is None or contact.status != "active":
                 if before.definitions > catalog.version:
-                    catalog = segments.catalog(tenant)
+                    catalog = segments.catalog(tenant, before.definitions)
                 _hand_on(tenant, contact, before, catalog)
                 if _drop(tenant, contact_id, before, now):
                     return None
                 continue
             if before.definitions > catalog.version:
-                catalog = segments.catalog(tenant)
+                catalog = segments.catalog(tenant, before.definitions)
             put = _put_by_hand(catalog, by_hand or {})
             standing = before.judged(put, before.definitions, now)
             judged = put | _judged(tenant, contact, standing, catalog, wanted, now)

@@ -1,0 +1,269 @@
+"""Webhooks in the table.
+
+| item | attributes |
+|---|---|
+| endpoint | the fields of `model.Endpoint`; `secrets` as maps |
+| `HOOK#<event id>` | `body`: what the event's webhook says; expires |
+| `DELIVERY` | the fields of `model.Parcel`, of the last attempt; `status next_at`; expires |
+| pointer to what was not delivered | a base row, so that a replay reads consistently; expires |
+| log | the fields of `model.Attempt` and of its parcel; expires |
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import Any
+
+from chalicelib.core import clock
+from chalicelib.features.webhooks.model import KEPT, Attempt, Delivery, Endpoint, Parcel, Secret
+from chalicelib.platform import table
+from chalicelib.platform.keys import Key, Tenant, moment_sk
+from chalicelib.platform.listing import FIRST, Entry, Listed, Merge, Range, fill
+from chalicelib.platform.table import Condition, Delete, Item, Op, Put, Update, attr
+
+_KEPT_LONGER = clock.DAY
+"""Milliseconds for which what a log can replay outlives it."""
+
+
+def load_all(tenant: Tenant) -> list[Endpoint]:
+    """All endpoints, the oldest first, read consistently; there are few."""
+    return [_endpoint(item) for item in table.query(tenant.endpoints_partition()).items]
+
+
+def load(tenant: Tenant, endpoint_id: str) -> Endpoint | None:
+    """The endpoint, read consistently."""
+    return endpoint(table.get(tenant.endpoint(endpoint_id)))
+
+
+def endpoint(item: Item | None) -> Endpoint | None:
+    """The endpoint that a row stands for."""
+    return None if item is None else _endpoint(item)
+
+
+def load_some(tenant: Tenant, endpoint_ids: Iterable[str]) -> dict[str, Endpoint]:
+    """The endpoints among these that are there, by id, read consistently."""
+    found = table.batch_get(tenant.endpoint(each) for each in endpoint_ids)
+    return {key.sk: _endpoint(item) for key, item in found.items()}
+
+
+def put(tenant: Tenant, after: Endpoint, before: Endpoint | None) -> Op:
+    """Write the endpoint over the version that was read, None where it is new.
+
+    What attempts tell of it meanwhile stays, unless the change itself forgets it.
+    """
+    if before is None:
+        return Put(tenant.endpoint(after.id), _attributes(after), attr("PK").not_exists())
+    new = _attributes(after) | {"version": before.version + 1}
+    old = _attributes(before)
+    changed = {name: value for name, value in new.items() if value != old[name]}
+    return Update(
+        tenant.endpoint(after.id),
+        set_={name: value for name, value in changed.items() if value is not None},
+        remove=[name for name, value in changed.items() if value is None],
+        condition=attr("version").eq(before.version),
+    )
+
+
+def remove(tenant: Tenant, endpoint_id: str) -> Op:
+    return Delete(tenant.endpoint(endpoint_id), attr("PK").exists())
+
+
+def disable(tenant: Tenant, after: Endpoint) -> Op:
+    """Disable an endpoint, unless that was done meanwhile, or it is gone."""
+    told = {name: _attributes(after)[name] for name in ("status", "disabled_at", "disabled_reason")}
+    still: Condition = attr("status").eq("enabled")
+    if after.disabled_reason == "failing":
+        still = still & attr("failing_since").eq(after.failing_since)
+    return Update(tenant.endpoint(after.id), set_=told, add={"version": 1}, condition=still)
+
+
+def note_failing(tenant: Tenant, endpoint_id: str, now: int) -> Op:
+    """Note the first failure; refused where one is noted, or the endpoint is disabled or gone."""
+    is_news = attr("status").eq("enabled") & attr("failing_since").not_exists()
+    return Update(tenant.endpoint(endpoint_id), set_={"failing_since": now}, condition=is_news)
+
+
+def note_health(tenant: Tenant, known: Endpoint, *, is_slow: bool, has_delivered: bool) -> Op:
+    """Note what a last attempt tells of an endpoint, as it was known before; refused where it is gone."""
+    return Update(
+        tenant.endpoint(known.id),
+        set_={"is_slow": is_slow},
+        remove=["failing_since"] if has_delivered else [],
+        condition=attr("PK").exists(),
+    )
+
+
+def keys_for(tenant: Tenant, parcel: Parcel) -> tuple[Key, Key, Key]:
+    """The rows that an attempt is made by: the endpoint, the delivery, and what the webhook says."""
+    return (
+        tenant.endpoint(parcel.endpoint_id),
+        tenant.delivery(parcel.endpoint_id, parcel.event_id),
+        tenant.webhook(parcel.event_id, parcel.contact_id),
+    )
+
+
+def delivery(item: Item | None) -> Delivery | None:
+    """The delivery that a row stands for."""
+    return None if item is None else Delivery(_parcel(item), item["status"], item.get("next_at"))
+
+
+def body(item: Item | None) -> str | None:
+    """What a webhook says, of its row."""
+    return None if item is None else str(item["body"])
+
+
+def body_op(tenant: Tenant, event_id: str, contact_id: str | None, body: str) -> Put:
+    """Keep what a webhook says; refused where it is kept already."""
+    attrs = {"body": body, "ttl": table.ttl(tenant, KEPT + _KEPT_LONGER)}
+    return Put(tenant.webhook(event_id, contact_id), attrs, attr("PK").not_exists())
+
+
+def delivery_ops(tenant: Tenant, after: Delivery) -> list[Op]:
+    """Write how far a delivery is; the first operation is refused where that is known already, or more."""
+    parcel = after.parcel
+    expires = {"ttl": table.ttl(tenant, KEPT + _KEPT_LONGER)}
+    attrs = parcel.to_wire() | {"status": after.status, "next_at": after.next_at} | expires
+    is_news = (
+        attr("PK").not_exists()
+        | attr("run").lt(parcel.run)
+        | (attr("run").eq(parcel.run) & attr("attempt").lt(parcel.attempt))
+    )
+    pointer = tenant.undelivered(parcel.endpoint_id, parcel.event_id, parcel.created_at)
+    ops: list[Op] = [Put(tenant.delivery(parcel.endpoint_id, parcel.event_id), attrs, is_news)]
+    if after.status == "delivered":
+        ops.append(Delete(pointer))
+    elif not parcel.is_test:
+        ops.append(Put(pointer, expires))
+    return ops
+
+
+def log_op(tenant: Tenant, attempt: Attempt) -> Put:
+    """Write what an attempt came to."""
+    parcel = attempt.parcel
+    entry = tenant.webhook_log_entry(parcel.endpoint_id, attempt.id, attempt.attempted_at)
+    attrs = parcel.to_wire() | {
+        "attempted_at": attempt.attempted_at,
+        "http_status": attempt.http_status,
+        "next_at": attempt.next_at,
+        "took_ms": attempt.took_ms,
+        "error": attempt.error,
+        "response_body": attempt.response_body,
+        "list_pk": entry.pk,
+        "list_sk": entry.sk,
+        "ttl": table.ttl(tenant, KEPT),
+    }
+    return Put(tenant.webhook_log(attempt.id, attempt.status, parcel.event), attrs)
+
+
+def find_log(tenant: Tenant, log_id: str) -> Attempt | None:
+    """The log, read consistently."""
+    for item in table.query(tenant.webhook_log_partition(log_id), limit=1).items:
+        return _attempt(item)
+    return None
+
+
+def logs(
+    tenant: Tenant, endpoint_id: str, span: Range, limit: int, status: str | None, event: str | None
+) -> Listed[Attempt]:
+    """One page of an endpoint's logs, newest first."""
+    where = _all_of(
+        attr("SK").begins_with(f"{status}#") if status else None, attr("SK").contains(f"#{event}") if event else None
+    )
+    source = Merge(tenant.webhook_log_partitions(endpoint_id), "list", span, limit + 2, where)
+
+    def hydrate(found: list[Entry]) -> list[Attempt | None]:
+        items = table.batch_get([entry.key for entry in found])
+        attempts = [_attempt(items[entry.key]) if entry.key in items else None for entry in found]
+        # A part of a longer name is in the key too.
+        return [each if each and event in (None, each.parcel.event) else None for each in attempts]
+
+    return fill(iter([source]), limit, hydrate)
+
+
+def undelivered(
+    tenant: Tenant, endpoint_id: str, shard: int, after: str, until: str, limit: int
+) -> list[tuple[str, Key]]:
+    """Deliveries that failed or still do: position and key of each, from `after` on, read consistently."""
+    partition = tenant.undelivered_partitions(endpoint_id)[shard]
+    page = table.query(partition, between=(after or FIRST, until), limit=limit)
+    return [(item["SK"], tenant.delivery(endpoint_id, item["SK"].partition("#")[2])) for item in page.items]
+
+
+def position_of(moment: int) -> str:
+    """Where events of that moment begin among the pointers."""
+    return moment_sk(moment, "")
+
+
+def pages(ops: Sequence[Put], most: int, size: int) -> Iterator[list[Put]]:
+    """The operations in pages that one transaction takes: so many, and so many bytes of what they say."""
+    page: list[Put] = []
+    weight = 0
+    for op in ops:
+        length = len(op.attrs["body"].encode())
+        if page and (len(page) == most or weight + length > size):
+            yield page
+            page, weight = [], 0
+        page.append(op)
+        weight += length
+    if page:
+        yield page
+
+
+def _all_of(*conditions: Condition | None) -> Condition | None:
+    given = [each for each in conditions if each is not None]
+    if not given:
+        return None
+    whole = given[0]
+    for each in given[1:]:
+        whole = whole & each
+    return whole
+
+
+def _attributes(of: Endpoint) -> dict[str, Any]:
+    return {
+        "url": of.url,
+        "events": list(of.events),
+        "secrets": [{"sealed": each.sealed, "expires_at": each.expires_at or 0} for each in of.secrets],
+        "created_at": of.created_at,
+        "updated_at": of.updated_at,
+        "status": of.status,
+        "disabled_at": of.disabled_at,
+        "disabled_reason": of.disabled_reason,
+        "failing_since": of.failing_since,
+        "is_slow": of.is_slow,
+        "version": of.version,
+    }
+
+
+def _endpoint(item: Item) -> Endpoint:
+    return Endpoint(
+        id=item["SK"],
+        url=item["url"],
+        events=tuple(item["events"]),
+        secrets=tuple(Secret(each["sealed"], each["expires_at"] or None) for each in item["secrets"]),
+        created_at=item["created_at"],
+        updated_at=item["updated_at"],
+        status=item["status"],
+        disabled_at=item.get("disabled_at"),
+        disabled_reason=item.get("disabled_reason"),
+        failing_since=item.get("failing_since"),
+        is_slow=item["is_slow"],
+        version=item["version"],
+    )
+
+
+def _attempt(item: Item) -> Attempt:
+    return Attempt(
+        id=item["PK"].rpartition("#")[2],
+        parcel=_parcel(item),
+        status=item["SK"].partition("#")[0],
+        attempted_at=item["attempted_at"],
+        http_status=item.get("http_status"),
+        next_at=item.get("next_at"),
+        took_ms=item.get("took_ms"),
+        error=item.get("error"),
+        response_body=item.get("response_body"),
+    )
+
+
+def _parcel(item: Item) -> Parcel:
+    return Parcel(**{each.name: item[each.name] for each in fields(Parcel) if each.name in item})

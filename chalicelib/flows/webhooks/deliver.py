@@ -1,0 +1,159 @@
+"""Make one attempt to deliver one webhook: prepare, send, and record what came of it.
+
+Order: the attempt is recorded after it was made, in one transaction with its log, with the timer of the next one, and
+with the end of an endpoint that is gone. A death before leads to the same attempt again, under the same id; after it
+the attempt is passed over. An endpoint's health is noted before the record: noted twice it is the same.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from chalicelib.core import clock, ids
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.contacts.model import Contact
+from chalicelib.features.projects import service as projects
+from chalicelib.features.timers import service as timers
+from chalicelib.features.webhooks import schedule
+from chalicelib.features.webhooks import service as webhooks
+from chalicelib.features.webhooks.model import FAILING_MAX, GONE, SLOW, Attempt, Delivery, Endpoint, LogStatus, Parcel
+from chalicelib.platform import outbound, table
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.outbound import Answer
+from chalicelib.platform.table import ConditionFailed, Op
+
+RETRY: Final = "retry_webhook"
+FAILING: Final = "failing_endpoint"
+"""The kinds of the timers of a delivery and of an endpoint, whose names they are too."""
+
+_RETRIED_STATUSES = (429, 503)
+_GOOD = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that an attempt needs. `before` is how far the delivery was; `now` in ms on the project's clock."""
+
+    parcel: Parcel
+    endpoint: Endpoint
+    body: bytes
+    before: Delivery | None
+    now: int
+
+
+def run(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> None:
+    """Make the attempt, unless it was made before, or must not be made; `is_apart` on the queue of slow endpoints."""
+    prepared = prepare(tenant, parcel, is_apart=is_apart)
+    if prepared is None:
+        return
+    answer = send(tenant, prepared)
+    if answer.error is None and answer.status in _GOOD:
+        record_success(tenant, prepared, answer)
+    else:
+        record_failure(tenant, prepared, answer)
+
+
+def prepare(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> Prepared | None:
+    """What the attempt needs, by one read; None where it is not to be made here, and nothing is left to do."""
+    keys = webhooks.keys_for(tenant, parcel)
+    person = None if parcel.contact_id is None else contacts.key(tenant, parcel.contact_id)
+    rows = table.batch_get([*keys, *([person] if person is not None else [])])
+    endpoint, before = webhooks.endpoint(rows.get(keys[0])), webhooks.delivery(rows.get(keys[1]))
+    if endpoint is None or (before is not None and before.is_past(parcel)):
+        webhooks.done(tenant, parcel)
+        return None
+    if endpoint.is_slow and not is_apart and endpoint.status == "enabled":
+        webhooks.dispatch(tenant, [parcel], slow=[endpoint.id])
+        return None
+    now, body = projects.now(tenant), webhooks.body(rows.get(keys[2]))
+    obstacle = _obstacle(endpoint, parcel, contacts.read(rows.get(person)) if person is not None else None)
+    if obstacle is not None or body is None:
+        _record(tenant, before, *webhooks.judged(_attempt(parcel, "skipped", now, error=obstacle or "expired")))
+        return None
+    return Prepared(parcel, endpoint, body.encode(), before, now)
+
+
+def send(tenant: Tenant, prepared: Prepared) -> Answer:
+    """Post it. Whatever the far side does becomes an answer."""
+    timestamp = clock.system_ms() // clock.SECOND
+    headers = webhooks.signed(tenant, prepared.endpoint, prepared.parcel, prepared.body, prepared.now, timestamp)
+    return outbound.post(prepared.endpoint.url, headers, prepared.body)
+
+
+def record_success(tenant: Tenant, prepared: Prepared, answer: Answer) -> None:
+    """Record that the webhook was delivered."""
+    webhooks.note_health(tenant, prepared.endpoint, is_slow=answer.took_ms > SLOW, has_delivered=True)
+    _record(tenant, prepared.before, *webhooks.judged(_attempt(prepared.parcel, "delivered", prepared.now, answer)))
+
+
+def record_failure(tenant: Tenant, prepared: Prepared, answer: Answer) -> None:
+    """Record that the attempt failed, and when the next one is due; an endpoint that is gone is disabled."""
+    parcel, endpoint = prepared.parcel, prepared.endpoint
+    webhooks.note_health(tenant, endpoint, is_slow=answer.took_ms > SLOW, has_delivered=False)
+    asked = answer.retry_after if answer.status in _RETRIED_STATUSES else None
+    after, attempt = webhooks.judged(
+        _attempt(parcel, "failed", prepared.now, answer, error=answer.error or f"http_{answer.status}"),
+        schedule.parse_retry_after(asked, clock.system_ms()),
+    )
+    if answer.status == GONE and endpoint.status == "enabled":
+        ends = webhooks.disabling(tenant, endpoint, "gone", prepared.now)
+        if _record(tenant, prepared.before, after, attempt, ends):
+            return
+    elif endpoint.failing_since is None and not parcel.is_test:
+        _begin_to_fail(tenant, endpoint, prepared.now)
+    _record(tenant, prepared.before, after, attempt)
+
+
+def _obstacle(endpoint: Endpoint, parcel: Parcel, contact: Contact | None) -> str | None:
+    """Why the attempt must not be made, in a word; None where it may. What shows a contact is not sent without it."""
+    if parcel.contact_id is not None and (contact is None or contact.status not in ("active", "merged")):
+        return "contact_deleted"
+    return "endpoint_disabled" if endpoint.status == "disabled" and not parcel.is_test else None
+
+
+def _attempt(
+    parcel: Parcel, status: LogStatus, now: int, answer: Answer | None = None, *, error: str | None = None
+) -> Attempt:
+    log_id = ids.new_id("wh_log")
+    if answer is None:
+        return Attempt(log_id, parcel, status, now, error=error)
+    return Attempt(
+        log_id,
+        parcel,
+        status,
+        now,
+        http_status=answer.status,
+        took_ms=answer.took_ms,
+        error=error,
+        response_body=answer.body.decode(errors="replace"),
+    )
+
+
+def _record(
+    tenant: Tenant, before: Delivery | None, after: Delivery, attempt: Attempt, beside: list[Op] | None = None
+) -> bool:
+    """Write what an attempt came to; False where what stands `beside` it was refused, and nothing was written."""
+    owner = tenant.delivery(after.parcel.endpoint_id, after.parcel.event_id).pk
+    due_before = before.next_at if before is not None else None
+    timer: list[Op] = []
+    if after.next_at is not None:
+        following = after.parcel.following().to_wire()
+        timer = timers.set_ops(tenant, owner, RETRY, RETRY, after.next_at, data=following, before=due_before)
+    elif due_before is not None:
+        timer = timers.clear_ops(tenant, owner, RETRY, before=due_before)
+    try:
+        table.transact([*webhooks.record_ops(tenant, after, attempt), *timer, *(beside or [])])
+    except ConditionFailed as refused:
+        if 0 not in refused.failed:
+            return False
+        webhooks.done(tenant, after.parcel)
+    return True
+
+
+def _begin_to_fail(tenant: Tenant, endpoint: Endpoint, now: int) -> None:
+    """Note the first failure, and the moment at which the endpoint is disabled if it only fails until then."""
+    owner = tenant.endpoint_timers(endpoint.id)
+    watch = timers.set_ops(tenant, owner, FAILING, FAILING, now + FAILING_MAX, data=now)
+    try:
+        table.transact([webhooks.note_failing(tenant, endpoint.id, now), *watch])
+    except ConditionFailed:
+        return  # noted by another attempt, or the endpoint is gone

@@ -29,7 +29,7 @@ ENDPOINT = Endpoint("whep_1", "https://x.io", ("contact.*",), (Secret(b"1"),), c
         ("referral.converted", "referral.link.converted", True),
     ],
 )
-def test_a_pattern_is_a_name_a_group_or_all(pattern: str, event: str, does: bool) -> None:  # noqa: FBT001 - a table
+def test_a_pattern_is_a_name_a_group_or_all(pattern: str, event: str, does: bool) -> None:
     assert matches(pattern, event) is does
 
 

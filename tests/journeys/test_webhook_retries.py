@@ -1,0 +1,375 @@
+"""What a receiver that fails is sent, and when: on the clock of a test project."""
+
+import functools
+import itertools
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.core import clock
+from chalicelib.flows import advance_clock
+from chalicelib.flows.create_project import CreatedProject
+from chalicelib.platform import outbound
+from chalicelib.platform.config import settings
+from chalicelib.platform.keys import Tenant
+from tests.support import aws, pipeline
+from tests.support.authority import Authority
+from tests.support.client import Client
+from tests.support.far_side import OK, Script, Visit, answering, refusing_port
+from tests.support.hooks import Hook, hook
+from tests.support.receiver import Receiver
+
+WAITS = (300_000, 1_800_000, 10_800_000, 72_000_000)
+"""Milliseconds that the contract states between attempts, at the most."""
+
+TIMEOUT_S = 0.3
+
+
+def answer(line: str, *headers: str, body: bytes = b"no") -> bytes:
+    head = "\r\n".join([f"HTTP/1.1 {line}", *headers, f"Content-Length: {len(body)}", "", ""])
+    return head.encode() + body
+
+
+def reset(visit: Visit) -> None:
+    visit.reset()
+
+
+def silence(visit: Visit) -> None:
+    visit.wait(5)
+    visit.close()
+
+
+def drip(visit: Visit) -> None:
+    visit.drip(answer("200 OK", body=b"x" * 100), 0.05)
+    visit.close()
+
+
+WAYS: dict[str, tuple[Script | bytes, int | None, str]] = {
+    "500": (answer("500 Oops"), 500, "http_500"),
+    "404": (answer("404 Not Found"), 404, "http_404"),
+    "429": (answer("429 Too Many", "Retry-After: 60"), 429, "http_429"),
+    "503": (answer("503 Unavailable"), 503, "http_503"),
+    "301": (answer("301 Moved", "Location: https://example.com/"), 301, "http_301"),
+    "timeout": (silence, None, "timeout"),
+    "reset": (reset, None, "connection_reset"),
+    "garbage": (b"this is not HTTP\r\n\r\n", None, "bad_answer"),
+    "3 MB": (answer("200 OK", body=b"x" * 3_000_000), 200, "answer_too_large"),
+    "slow drip": (drip, None, "timeout"),
+}
+
+
+class Timed(Client):
+    """A client of a test project, whose clock it moves with all workers at work."""
+
+    def __init__(self, project: CreatedProject) -> None:
+        super().__init__(project.secret_key)
+        self.tenant = Tenant(project.project_id)
+
+    @property
+    def now(self) -> int:
+        return clock.parse_instant(self.get("/v1/test_clock").json["now"])
+
+    def advance(self, by: int) -> None:
+        pipeline.advance(self.tenant, self.now + by)
+
+    def happen(self, name: str = "u1") -> None:
+        """Cause one event, and let all act that it causes."""
+        self.post("/v1/contacts", {"external_id": name})
+        pipeline.drain()
+
+
+@pytest.fixture
+def client(test_project: CreatedProject, monkeypatch: pytest.MonkeyPatch) -> Timed:
+    """Of a test project in which nothing is in flight, and whose receivers have less time than 15 seconds."""
+    monkeypatch.setattr(outbound, "post", functools.partial(outbound.post, timeout_s=TIMEOUT_S))
+    monkeypatch.setattr(advance_clock, "_LOOKS", 1)
+    monkeypatch.setattr(advance_clock, "_PAUSE_S", 0.0)
+    pipeline.drain()
+    return Timed(test_project)
+
+
+@pytest.fixture
+def start(client: Timed) -> int:
+    """Where the clock stands."""
+    return client.now
+
+
+def moments(to: Hook) -> list[int]:
+    return [clock.parse_instant(log["attempted_at"]) for log in reversed(to.logs())]
+
+
+def assert_contracted(to: Hook, start: int, least: tuple[int, ...] = (0, 0, 0, 0)) -> None:
+    """Five attempts, the first at once, each of the others after its wait less a tenth at the most."""
+    found = moments(to)
+    assert (len(found), found[0]) == (5, start)
+    for wait, asked, (before, after) in zip(WAITS, least, itertools.pairwise(found), strict=True):
+        assert max(0.9 * wait, asked) <= after - before <= max(wait, asked)
+    told = [log["next_retry_at"] for log in reversed(to.logs())]
+    assert [None if text is None else clock.parse_instant(text) for text in told] == [*found[1:], None]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_receiver_that_fails_sees_five_attempts_at_the_contracted_moments(
+    client: Timed, receiver: Receiver, start: int, way: str
+) -> None:
+    script, status, error = WAYS[way]
+    with answering(script) as far_side:
+        to = hook(client, far_side.url(), "contact.created")
+        client.happen()
+        client.advance(25 * clock.HOUR)
+        assert len(far_side.requests) == 5
+        assert len({request.partition(b"webhook-id: ")[2][:30] for request in far_side.requests}) == 1
+        client.advance(3 * clock.DAY)
+        assert len(far_side.requests) == 5
+    assert_contracted(to, start)
+    assert to.attempts() == [("failed", status, n) for n in range(1, 6)]
+    assert {log["error"] for log in to.logs()} == {error}
+    assert all(log["delivered_at"] is None for log in to.logs())
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    """A server's side whose certificate nobody trusts."""
+    return Authority(tmp_path).server("127.0.0.1")
+
+
+def test_a_receiver_whose_certificate_nobody_trusts_sees_no_request_at_all(
+    client: Timed, receiver: Receiver, start: int, tls: ssl.SSLContext
+) -> None:
+    with answering(OK, tls) as far_side:
+        to = hook(client, far_side.url(), "contact.created")
+        client.happen()
+        client.advance(25 * clock.HOUR)
+        assert (far_side.requests, far_side.connections) == ([], 5)
+    assert_contracted(to, start)
+    assert {log["error"] for log in to.logs()} == {"tls_error"}
+
+
+def test_nobody_listening_is_five_attempts_too(client: Timed, receiver: Receiver, start: int) -> None:
+    to = hook(client, f"http://127.0.0.1:{refusing_port()}/x", "contact.created")
+    client.happen()
+    client.advance(25 * clock.HOUR)
+    assert_contracted(to, start)
+    assert {log["error"] for log in to.logs()} == {"connection_refused"}
+
+
+def test_a_wait_that_the_receiver_asks_for_is_kept_up_to_a_day(client: Timed, receiver: Receiver, start: int) -> None:
+    to = hook(client, receiver.url(), "contact.created")
+    asked = iter(["3600", "99999999", "60", "60"])
+    receiver.answer = lambda _request: receiver.headers.update({"Retry-After": next(asked, "1")}) or 503
+    client.happen()
+    client.advance(60 * clock.HOUR)
+    assert_contracted(to, start, (3_600_000, clock.DAY, 60_000, 60_000))
+
+
+def test_only_429_and_503_may_ask_for_a_wait(client: Timed, receiver: Receiver, start: int) -> None:
+    to = hook(client, receiver.url(), "contact.created")
+    receiver.headers["Retry-After"] = "86400"
+    receiver.answer = lambda _request: 500
+    client.happen()
+    client.advance(25 * clock.HOUR)
+    assert_contracted(to, start)
+
+
+@pytest.mark.parametrize("failures", range(1, 5))
+def test_a_receiver_that_recovers_is_sent_the_same_webhook_until_it_takes_it(
+    client: Timed, receiver: Receiver, failures: int
+) -> None:
+    to = hook(client, receiver.url(), "contact.created")
+    receiver.answer = lambda _request: 500 if len(receiver.got) < failures else 204
+    client.happen()
+    client.advance(3 * clock.DAY)
+    assert to.attempts() == [
+        *(("failed", 500, n) for n in range(1, failures + 1)),
+        ("delivered", 204, failures + 1),
+    ]
+    assert len({(got.id, got.body) for got in receiver.got}) == 1
+    assert to.shown["failing_since"] is None
+
+
+def test_five_days_of_failure_disable_an_endpoint_to_the_second_and_the_others_are_told(
+    client: Timed, receiver: Receiver, start: int
+) -> None:
+    to = hook(client, receiver.url("/bad"), "contact.created")
+    hook(client, receiver.url("/good"), "endpoint.disabled")
+    receiver.answer = lambda request: 500 if request.path == "/bad" else 200
+    client.happen()
+    assert to.shown["failing_since"] == clock.iso(start)
+    for day in range(4):
+        client.advance(clock.DAY)
+        client.happen(f"u{day}")
+    client.advance(clock.DAY - 1_000)
+    assert (to.shown["status"], receiver.at("/good")) == ("enabled", [])
+    client.advance(1_000)
+    assert (to.shown["status"], to.shown["disabled_reason"]) == ("disabled", "failing")
+    assert to.shown["disabled_at"] == clock.iso(start + 5 * clock.DAY)
+    (told,) = receiver.at("/good")
+    assert told.data == {
+        "endpoint_id": to.id,
+        "url": receiver.url("/bad"),
+        "reason": "failing",
+        "failing_since": clock.iso(start),
+        "disabled_at": clock.iso(start + 5 * clock.DAY),
+    }
+
+
+def test_one_success_within_the_five_days_begins_them_anew(client: Timed, receiver: Receiver, start: int) -> None:
+    to = hook(client, receiver.url(), "contact.created")
+    receiver.answer = lambda _request: 500
+    client.happen()
+    client.advance(4 * clock.DAY)
+    receiver.answer = lambda _request: 200
+    client.happen("u2")
+    assert to.shown["failing_since"] is None
+    client.advance(clock.DAY)
+    receiver.answer = lambda _request: 500
+    client.happen("u3")
+    client.advance(5 * clock.DAY - 1)
+    assert to.shown["status"] == "enabled"
+    client.advance(1)
+    assert to.shown["disabled_at"] == clock.iso(start + 10 * clock.DAY)
+
+
+def test_what_a_disabled_endpoint_would_get_is_explained_in_its_log_and_not_sent(
+    client: Timed, receiver: Receiver
+) -> None:
+    to = hook(client, receiver.url(), "contact.created")
+    receiver.answer = lambda _request: 500
+    client.happen()
+    client.patch(to.path, {"status": "disabled"})
+    client.happen("u2")
+    client.advance(clock.DAY)
+    assert len(receiver.got) == 1
+    skipped = to.logs(status="skipped")
+    assert [log["error"] for log in skipped] == ["endpoint_disabled"] * 2
+    assert {log["attempt"] for log in skipped} == {1, 2}
+    assert all((log["http_status"], log["next_retry_at"]) == (None, None) for log in skipped)
+
+
+def test_an_endpoint_that_is_enabled_again_is_sent_what_happens_from_then_on(client: Timed, receiver: Receiver) -> None:
+    to = hook(client, receiver.url(), "contact.created")
+    receiver.answer = lambda _request: 410
+    client.happen()
+    assert to.shown["status"] == "disabled"
+    receiver.answer = lambda _request: 200
+    shown = client.patch(to.path, {"status": "enabled"}).json
+    assert (shown["status"], shown["disabled_at"], shown["disabled_reason"]) == ("enabled", None, None)
+    client.happen("u2")
+    assert to.attempts() == [("failed", 410, 1), ("delivered", 200, 1)]
+
+
+def test_a_new_url_begins_with_a_clean_record(client: Timed, receiver: Receiver) -> None:
+    to = hook(client, receiver.url("/bad"), "contact.created")
+    receiver.answer = lambda request: 500 if request.path == "/bad" else 200
+    client.happen()
+    client.patch(to.path, {"url": receiver.url("/good")})
+    assert to.shown["failing_since"] is None
+    client.advance(5 * clock.DAY)
+    assert to.shown["status"] == "enabled"
+    assert [got.path for got in receiver.got] == ["/bad", "/good"]
+
+
+def test_logs_expire_after_30_days(client: Timed, receiver: Receiver) -> None:
+    to = hook(client, receiver.url(), "contact.created")
+    client.happen()
+    (log,) = to.logs()
+    client.advance(30 * clock.DAY - 1)
+    assert to.logs() == [log]
+    client.advance(1)
+    assert to.logs() == []
+    assert client.post(f"{to.path}/logs/{log['id']}/replay").status == 404
+
+
+def test_a_worker_that_dies_at_any_call_of_a_failing_attempt_changes_nothing_of_the_schedule(
+    client: Timed, receiver: Receiver, start: int
+) -> None:
+    receiver.answer = lambda _request: 500
+    for number in range(30):
+        to = hook(client, receiver.url(f"/{number}"), "contact.created")
+        client.post("/v1/contacts", {"external_id": f"u{number}"})
+        pipeline.run_bus(pipeline.fresh_records())
+        died: list[str] = []
+
+        def die(call: int, operation: str, at: int = number, died: list[str] = died) -> None:
+            if call == at and not died:
+                died.append(operation)
+                raise pipeline.Killed
+
+        with pipeline.on_call("after-call", die):
+            pipeline.run_webhooks()
+        pipeline.drain()
+        assert to.attempts() == [("failed", 500, 1)]
+        (log,) = to.logs()
+        assert 0.9 * WAITS[0] <= clock.parse_instant(log["next_retry_at"]) - start <= WAITS[0]
+        client.delete(to.path)
+        if not died:
+            return
+    raise AssertionError("the attempt does not end")
+
+
+def test_a_retry_timer_that_fires_twice_is_one_attempt(client: Timed, receiver: Receiver, start: int) -> None:
+    to = hook(client, receiver.url(), "contact.created")
+    receiver.answer = lambda _request: 500
+    client.happen()
+    died: list[str] = []
+
+    def die(_call: int, operation: str) -> None:
+        # The timer's own row goes last: its flow dies before that, and is called again.
+        if operation == "DeleteItem" and not died:
+            died.append(operation)
+            raise RuntimeError
+
+    with pipeline.on_call("before-call", die):
+        client.advance(300_000)
+    assert died
+    assert to.attempts() == [("failed", 500, 1), ("failed", 500, 2)]
+    assert pipeline.rows(client.tenant, "TIMER#")[0]["moment"] > start + 300_000
+
+
+def test_an_endpoint_that_answers_late_is_served_apart_until_it_is_quick_again(
+    client: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowed: list[int] = [6_000]
+    post: Callable[..., Any] = outbound.post
+
+    def late(*args: Any, **options: Any) -> outbound.Answer:
+        got = post(*args, **options)
+        return outbound.Answer(got.status, got.retry_after, got.body, got.error, slowed[0])
+
+    monkeypatch.setattr(outbound, "post", late)
+    to = hook(client, receiver.url(), "contact.created")
+    client.happen()
+    assert queued_apart(client, "u2") == (0, 1)
+    slowed[0] = 4_999
+    pipeline.drain()
+    assert queued_apart(client, "u3") == (1, 0)
+    pipeline.drain()
+    assert to.attempts() == [("delivered", 200, 1)] * 3
+
+
+def queued_apart(client: Timed, name: str) -> tuple[int, int]:
+    """How many attempts a new event leaves on the queue of all, and on that of the slow ones."""
+    client.post("/v1/contacts", {"external_id": name})
+    pipeline.run_bus(pipeline.fresh_records())
+    return len(aws.waiting(settings().webhooks_queue_url)), len(aws.waiting(settings().webhooks_slow_queue_url))
+
+
+def test_what_was_queued_before_its_endpoint_became_slow_is_handed_over_without_an_attempt(
+    client: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = hook(client, receiver.url(), "contact.created")
+    for n in range(3):
+        assert queued_apart(client, f"u{n}") == (n + 1, 0)
+    post: Callable[..., Any] = outbound.post
+
+    def late(*args: Any, **options: Any) -> outbound.Answer:
+        got = post(*args, **options)
+        return outbound.Answer(got.status, got.retry_after, got.body, got.error, 6_000)
+
+    monkeypatch.setattr(outbound, "post", late)
+    pipeline.run_webhooks()
+    assert to.attempts() == [("delivered", 200, 1)] * 3
+    assert len(receiver.got) == 3

@@ -13,7 +13,7 @@ from chalicelib.features.timers.service import Due
 from chalicelib.flows import award_emails, count_contacts, index_days, start_advance, start_relocation
 from chalicelib.flows.segments import build, clean, on_events, purge, rescore
 from chalicelib.flows.segments import count as count_members
-from chalicelib.flows.webhooks import ask, fan_out
+from chalicelib.flows.webhooks import ask, fan_out, queue_due
 from chalicelib.platform import definitions, observability, outbox, pending, queues
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Key, Tenant, tenant_of
@@ -48,9 +48,8 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.KEY_CREATED: (fan_out.run,),
     events.KEY_REVOKED: (fan_out.run,),
     events.ENDPOINT_DISABLED: (fan_out.run,),
-    events.WEBHOOK_TEST_ASKED: (ask.on_asked,),
-    events.WEBHOOK_REPLAY_ASKED: (ask.on_asked,),
-    events.WEBHOOKS_REPLAY_ASKED: (ask.on_asked,),
+    events.WEBHOOK_DUE: (queue_due.run,),
+    events.WEBHOOKS_REPLAY_ASKED: (ask.start,),
     events.CLOCK_ADVANCE_ASKED: (start_advance.run,),
 }
 

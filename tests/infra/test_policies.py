@@ -108,8 +108,8 @@ def test_only_those_read_the_secret_who_sign_seal_or_open() -> None:
     assert having("secretsmanager:GetSecretValue", "Secret.Id") == {"api_handler", "webhooks", "webhooks_slow"}
 
 
-def test_webhooks_are_queued_by_the_bus_by_timers_and_by_replays() -> None:
-    assert having("sqs:SendMessage", "WebhooksQueue.Arn") == {"bus", "bus_retry", "jobs", "timers"}
+def test_webhooks_are_queued_by_the_bus_and_by_replays() -> None:
+    assert having("sqs:SendMessage", "WebhooksQueue.Arn") == {"bus", "bus_retry", "jobs"}
     assert having("sqs:SendMessage", "WebhooksSlowQueue.Arn") == {"bus", "bus_retry", "webhooks"}
 
 

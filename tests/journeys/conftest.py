@@ -8,6 +8,7 @@ from chalicelib.flows import advance_clock
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
 from tests.support import aws, pipeline
+from tests.support.hook_world import HookWorld
 
 
 @pytest.fixture
@@ -38,3 +39,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner of the clock does not wait for workers that run in this very process, after it."""
     monkeypatch.setattr(advance_clock, "_LOOKS", 1)
     monkeypatch.setattr(advance_clock, "_PAUSE_S", 0.0)
+
+
+@pytest.fixture
+def live_world(engine: str, monkeypatch: pytest.MonkeyPatch) -> HookWorld:
+    """A live project on a table in memory."""
+    return HookWorld(monkeypatch, is_test=False)
+
+
+@pytest.fixture
+def test_world(engine: str, monkeypatch: pytest.MonkeyPatch) -> HookWorld:
+    """A test project on a table in memory."""
+    return HookWorld(monkeypatch, is_test=True)

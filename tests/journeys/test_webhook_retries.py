@@ -10,15 +10,11 @@ from typing import Any
 import pytest
 
 from chalicelib.core import clock
-from chalicelib.flows import advance_clock
-from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform import outbound
 from chalicelib.platform.config import settings
-from chalicelib.platform.keys import Tenant
-from tests.support import aws, pipeline
 from tests.support.authority import Authority
-from tests.support.client import Client
 from tests.support.far_side import OK, Script, Visit, answering, refusing_port
+from tests.support.hook_world import HookWorld
 from tests.support.hooks import Hook, hook
 from tests.support.receiver import Receiver
 
@@ -61,40 +57,17 @@ WAYS: dict[str, tuple[Script | bytes, int | None, str]] = {
 }
 
 
-class Timed(Client):
-    """A client of a test project, whose clock it moves with all workers at work."""
-
-    def __init__(self, project: CreatedProject) -> None:
-        super().__init__(project.secret_key)
-        self.tenant = Tenant(project.project_id)
-
-    @property
-    def now(self) -> int:
-        return clock.parse_instant(self.get("/v1/test_clock").json["now"])
-
-    def advance(self, by: int) -> None:
-        pipeline.advance(self.tenant, self.now + by)
-
-    def happen(self, name: str = "u1") -> None:
-        """Cause one event, and let all act that it causes."""
-        self.post("/v1/contacts", {"external_id": name})
-        pipeline.drain()
-
-
 @pytest.fixture
-def client(test_project: CreatedProject, monkeypatch: pytest.MonkeyPatch) -> Timed:
-    """Of a test project in which nothing is in flight, and whose receivers have less time than 15 seconds."""
+def world(test_world: HookWorld, monkeypatch: pytest.MonkeyPatch) -> HookWorld:
+    """A test project whose receivers have less time than 15 seconds."""
     monkeypatch.setattr(outbound, "post", functools.partial(outbound.post, timeout_s=TIMEOUT_S))
-    monkeypatch.setattr(advance_clock, "_LOOKS", 1)
-    monkeypatch.setattr(advance_clock, "_PAUSE_S", 0.0)
-    pipeline.drain()
-    return Timed(test_project)
+    return test_world
 
 
 @pytest.fixture
-def start(client: Timed) -> int:
-    """Where the clock stands."""
-    return client.now
+def start(world: HookWorld) -> int:
+    """Where the clock stands at first."""
+    return world.now
 
 
 def moments(to: Hook) -> list[int]:
@@ -113,16 +86,16 @@ def assert_contracted(to: Hook, start: int, least: tuple[int, ...] = (0, 0, 0, 0
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_receiver_that_fails_sees_five_attempts_at_the_contracted_moments(
-    client: Timed, receiver: Receiver, start: int, way: str
+    world: HookWorld, receiver: Receiver, start: int, way: str
 ) -> None:
     script, status, error = WAYS[way]
     with answering(script) as far_side:
-        to = hook(client, far_side.url(), "contact.created")
-        client.happen()
-        client.advance(25 * clock.HOUR)
+        to = hook(world.client, far_side.url(), "contact.created")
+        world.happen()
+        world.advance(25 * clock.HOUR)
         assert len(far_side.requests) == 5
         assert len({request.partition(b"webhook-id: ")[2][:30] for request in far_side.requests}) == 1
-        client.advance(3 * clock.DAY)
+        world.advance(3 * clock.DAY)
         assert len(far_side.requests) == 5
     assert_contracted(to, start)
     assert to.attempts() == [("failed", status, n) for n in range(1, 6)]
@@ -137,51 +110,53 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
 
 
 def test_a_receiver_whose_certificate_nobody_trusts_sees_no_request_at_all(
-    client: Timed, receiver: Receiver, start: int, tls: ssl.SSLContext
+    world: HookWorld, receiver: Receiver, start: int, tls: ssl.SSLContext
 ) -> None:
     with answering(OK, tls) as far_side:
-        to = hook(client, far_side.url(), "contact.created")
-        client.happen()
-        client.advance(25 * clock.HOUR)
+        to = hook(world.client, far_side.url(), "contact.created")
+        world.happen()
+        world.advance(25 * clock.HOUR)
         assert (far_side.requests, far_side.connections) == ([], 5)
     assert_contracted(to, start)
     assert {log["error"] for log in to.logs()} == {"tls_error"}
 
 
-def test_nobody_listening_is_five_attempts_too(client: Timed, receiver: Receiver, start: int) -> None:
-    to = hook(client, f"http://127.0.0.1:{refusing_port()}/x", "contact.created")
-    client.happen()
-    client.advance(25 * clock.HOUR)
+def test_nobody_listening_is_five_attempts_too(world: HookWorld, receiver: Receiver, start: int) -> None:
+    to = hook(world.client, f"http://127.0.0.1:{refusing_port()}/x", "contact.created")
+    world.happen()
+    world.advance(25 * clock.HOUR)
     assert_contracted(to, start)
     assert {log["error"] for log in to.logs()} == {"connection_refused"}
 
 
-def test_a_wait_that_the_receiver_asks_for_is_kept_up_to_a_day(client: Timed, receiver: Receiver, start: int) -> None:
-    to = hook(client, receiver.url(), "contact.created")
+def test_a_wait_that_the_receiver_asks_for_is_kept_up_to_a_day(
+    world: HookWorld, receiver: Receiver, start: int
+) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
     asked = iter(["3600", "99999999", "60", "60"])
     receiver.answer = lambda _request: receiver.headers.update({"Retry-After": next(asked, "1")}) or 503
-    client.happen()
-    client.advance(60 * clock.HOUR)
+    world.happen()
+    world.advance(60 * clock.HOUR)
     assert_contracted(to, start, (3_600_000, clock.DAY, 60_000, 60_000))
 
 
-def test_only_429_and_503_may_ask_for_a_wait(client: Timed, receiver: Receiver, start: int) -> None:
-    to = hook(client, receiver.url(), "contact.created")
+def test_only_429_and_503_may_ask_for_a_wait(world: HookWorld, receiver: Receiver, start: int) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
     receiver.headers["Retry-After"] = "86400"
     receiver.answer = lambda _request: 500
-    client.happen()
-    client.advance(25 * clock.HOUR)
+    world.happen()
+    world.advance(25 * clock.HOUR)
     assert_contracted(to, start)
 
 
 @pytest.mark.parametrize("failures", range(1, 5))
 def test_a_receiver_that_recovers_is_sent_the_same_webhook_until_it_takes_it(
-    client: Timed, receiver: Receiver, failures: int
+    world: HookWorld, receiver: Receiver, failures: int
 ) -> None:
-    to = hook(client, receiver.url(), "contact.created")
+    to = hook(world.client, receiver.url(), "contact.created")
     receiver.answer = lambda _request: 500 if len(receiver.got) < failures else 204
-    client.happen()
-    client.advance(3 * clock.DAY)
+    world.happen()
+    world.advance(3 * clock.DAY)
     assert to.attempts() == [
         *(("failed", 500, n) for n in range(1, failures + 1)),
         ("delivered", 204, failures + 1),
@@ -191,19 +166,19 @@ def test_a_receiver_that_recovers_is_sent_the_same_webhook_until_it_takes_it(
 
 
 def test_five_days_of_failure_disable_an_endpoint_to_the_second_and_the_others_are_told(
-    client: Timed, receiver: Receiver, start: int
+    world: HookWorld, receiver: Receiver, start: int
 ) -> None:
-    to = hook(client, receiver.url("/bad"), "contact.created")
-    hook(client, receiver.url("/good"), "endpoint.disabled")
+    to = hook(world.client, receiver.url("/bad"), "contact.created")
+    hook(world.client, receiver.url("/good"), "endpoint.disabled")
     receiver.answer = lambda request: 500 if request.path == "/bad" else 200
-    client.happen()
+    world.happen()
     assert to.shown["failing_since"] == clock.iso(start)
     for day in range(4):
-        client.advance(clock.DAY)
-        client.happen(f"u{day}")
-    client.advance(clock.DAY - 1_000)
+        world.advance(clock.DAY)
+        world.happen(f"day {day}")
+    world.advance(clock.DAY - 1_000)
     assert (to.shown["status"], receiver.at("/good")) == ("enabled", [])
-    client.advance(1_000)
+    world.advance(1_000)
     assert (to.shown["status"], to.shown["disabled_reason"]) == ("disabled", "failing")
     assert to.shown["disabled_at"] == clock.iso(start + 5 * clock.DAY)
     (told,) = receiver.at("/good")
@@ -216,32 +191,32 @@ def test_five_days_of_failure_disable_an_endpoint_to_the_second_and_the_others_a
     }
 
 
-def test_one_success_within_the_five_days_begins_them_anew(client: Timed, receiver: Receiver, start: int) -> None:
-    to = hook(client, receiver.url(), "contact.created")
+def test_one_success_within_the_five_days_begins_them_anew(world: HookWorld, receiver: Receiver, start: int) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
     receiver.answer = lambda _request: 500
-    client.happen()
-    client.advance(4 * clock.DAY)
+    world.happen()
+    world.advance(4 * clock.DAY)
     receiver.answer = lambda _request: 200
-    client.happen("u2")
+    world.happen("u2")
     assert to.shown["failing_since"] is None
-    client.advance(clock.DAY)
+    world.advance(clock.DAY)
     receiver.answer = lambda _request: 500
-    client.happen("u3")
-    client.advance(5 * clock.DAY - 1)
+    world.happen("u3")
+    world.advance(5 * clock.DAY - 1)
     assert to.shown["status"] == "enabled"
-    client.advance(1)
+    world.advance(1)
     assert to.shown["disabled_at"] == clock.iso(start + 10 * clock.DAY)
 
 
 def test_what_a_disabled_endpoint_would_get_is_explained_in_its_log_and_not_sent(
-    client: Timed, receiver: Receiver
+    world: HookWorld, receiver: Receiver
 ) -> None:
-    to = hook(client, receiver.url(), "contact.created")
+    to = hook(world.client, receiver.url(), "contact.created")
     receiver.answer = lambda _request: 500
-    client.happen()
-    client.patch(to.path, {"status": "disabled"})
-    client.happen("u2")
-    client.advance(clock.DAY)
+    world.happen()
+    world.client.patch(to.path, {"status": "disabled"})
+    world.happen("u2")
+    world.advance(clock.DAY)
     assert len(receiver.got) == 1
     skipped = to.logs(status="skipped")
     assert [log["error"] for log in skipped] == ["endpoint_disabled"] * 2
@@ -249,88 +224,88 @@ def test_what_a_disabled_endpoint_would_get_is_explained_in_its_log_and_not_sent
     assert all((log["http_status"], log["next_retry_at"]) == (None, None) for log in skipped)
 
 
-def test_an_endpoint_that_is_enabled_again_is_sent_what_happens_from_then_on(client: Timed, receiver: Receiver) -> None:
-    to = hook(client, receiver.url(), "contact.created")
+def test_an_endpoint_that_is_enabled_again_is_sent_what_happens_from_then_on(
+    world: HookWorld, receiver: Receiver
+) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
     receiver.answer = lambda _request: 410
-    client.happen()
+    world.happen()
     assert to.shown["status"] == "disabled"
     receiver.answer = lambda _request: 200
-    shown = client.patch(to.path, {"status": "enabled"}).json
+    shown = world.client.patch(to.path, {"status": "enabled"}).json
     assert (shown["status"], shown["disabled_at"], shown["disabled_reason"]) == ("enabled", None, None)
-    client.happen("u2")
+    world.happen("u2")
     assert to.attempts() == [("failed", 410, 1), ("delivered", 200, 1)]
 
 
-def test_a_new_url_begins_with_a_clean_record(client: Timed, receiver: Receiver) -> None:
-    to = hook(client, receiver.url("/bad"), "contact.created")
+def test_a_new_url_begins_with_a_clean_record(world: HookWorld, receiver: Receiver) -> None:
+    to = hook(world.client, receiver.url("/bad"), "contact.created")
     receiver.answer = lambda request: 500 if request.path == "/bad" else 200
-    client.happen()
-    client.patch(to.path, {"url": receiver.url("/good")})
+    world.happen()
+    world.client.patch(to.path, {"url": receiver.url("/good")})
     assert to.shown["failing_since"] is None
-    client.advance(5 * clock.DAY)
+    world.advance(5 * clock.DAY)
     assert to.shown["status"] == "enabled"
     assert [got.path for got in receiver.got] == ["/bad", "/good"]
 
 
-def test_logs_expire_after_30_days(client: Timed, receiver: Receiver) -> None:
-    to = hook(client, receiver.url(), "contact.created")
-    client.happen()
+def test_logs_expire_after_30_days(world: HookWorld, receiver: Receiver) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
+    world.happen()
     (log,) = to.logs()
-    client.advance(30 * clock.DAY - 1)
+    world.advance(30 * clock.DAY - 1)
     assert to.logs() == [log]
-    client.advance(1)
+    world.advance(1)
     assert to.logs() == []
-    assert client.post(f"{to.path}/logs/{log['id']}/replay").status == 404
+    assert world.client.post(f"{to.path}/logs/{log['id']}/replay").status == 404
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before a call", "after a call"])
 def test_a_worker_that_dies_at_any_call_of_a_failing_attempt_changes_nothing_of_the_schedule(
-    client: Timed, receiver: Receiver, start: int
+    world: HookWorld,
+    receiver: Receiver,
+    start: int,
+    after: bool,
 ) -> None:
     receiver.answer = lambda _request: 500
-    for number in range(30):
-        to = hook(client, receiver.url(f"/{number}"), "contact.created")
-        client.post("/v1/contacts", {"external_id": f"u{number}"})
-        pipeline.run_bus(pipeline.fresh_records())
-        died: list[str] = []
-
-        def die(call: int, operation: str, at: int = number, died: list[str] = died) -> None:
-            if call == at and not died:
-                died.append(operation)
-                raise pipeline.Killed
-
-        with pipeline.on_call("after-call", die):
-            pipeline.run_webhooks()
-        pipeline.drain()
+    for number in itertools.count():
+        to = hook(world.client, receiver.url(f"/{number}"), "contact.created")
+        world.client.post("/v1/contacts", {"external_id": f"u{number}"})
+        world.run_bus()
+        with world.dying_at(number, after=after) as died:
+            world.run_webhooks()
+        world.settle()
         assert to.attempts() == [("failed", 500, 1)]
+        assert to.shown["failing_since"] == clock.iso(start)
         (log,) = to.logs()
         assert 0.9 * WAITS[0] <= clock.parse_instant(log["next_retry_at"]) - start <= WAITS[0]
-        client.delete(to.path)
+        world.client.delete(to.path)
+        if not died:
+            assert number == 4  # what is needed, the clock, the endpoint's first failure, the record
+            return
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before a call", "after a call"])
+def test_a_clock_that_dies_at_any_call_while_retries_fall_due_makes_each_attempt_once(
+    world: HookWorld,
+    receiver: Receiver,
+    after: bool,
+) -> None:
+    receiver.answer = lambda _request: 500
+    for number in itertools.count():
+        to = hook(world.client, receiver.url(f"/{number}"), "contact.created")
+        world.happen(f"u{number}")
+        world.ask_to_advance(5 * clock.MINUTE)
+        with world.dying_at(number, after=after) as died:
+            world.settle()
+        assert to.attempts() == [("failed", 500, 1), ("failed", 500, 2)]
+        world.client.delete(to.path)
         if not died:
             return
-    raise AssertionError("the attempt does not end")
-
-
-def test_a_retry_timer_that_fires_twice_is_one_attempt(client: Timed, receiver: Receiver, start: int) -> None:
-    to = hook(client, receiver.url(), "contact.created")
-    receiver.answer = lambda _request: 500
-    client.happen()
-    died: list[str] = []
-
-    def die(_call: int, operation: str) -> None:
-        # The timer's own row goes last: its flow dies before that, and is called again.
-        if operation == "DeleteItem" and not died:
-            died.append(operation)
-            raise RuntimeError
-
-    with pipeline.on_call("before-call", die):
-        client.advance(300_000)
-    assert died
-    assert to.attempts() == [("failed", 500, 1), ("failed", 500, 2)]
-    assert pipeline.rows(client.tenant, "TIMER#")[0]["moment"] > start + 300_000
 
 
 def test_an_endpoint_that_answers_late_is_served_apart_until_it_is_quick_again(
-    client: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    world: HookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowed: list[int] = [6_000]
     post: Callable[..., Any] = outbound.post
@@ -340,29 +315,30 @@ def test_an_endpoint_that_answers_late_is_served_apart_until_it_is_quick_again(
         return outbound.Answer(got.status, got.retry_after, got.body, got.error, slowed[0])
 
     monkeypatch.setattr(outbound, "post", late)
-    to = hook(client, receiver.url(), "contact.created")
-    client.happen()
-    assert queued_apart(client, "u2") == (0, 1)
+    to = hook(world.client, receiver.url(), "contact.created")
+    world.happen()
+    assert queued_apart(world, "u2") == (0, 1)
     slowed[0] = 4_999
-    pipeline.drain()
-    assert queued_apart(client, "u3") == (1, 0)
-    pipeline.drain()
+    world.settle()
+    assert queued_apart(world, "u3") == (1, 0)
+    world.settle()
     assert to.attempts() == [("delivered", 200, 1)] * 3
 
 
-def queued_apart(client: Timed, name: str) -> tuple[int, int]:
+def queued_apart(world: HookWorld, name: str) -> tuple[int, int]:
     """How many attempts a new event leaves on the queue of all, and on that of the slow ones."""
-    client.post("/v1/contacts", {"external_id": name})
-    pipeline.run_bus(pipeline.fresh_records())
-    return len(aws.waiting(settings().webhooks_queue_url)), len(aws.waiting(settings().webhooks_slow_queue_url))
+    world.client.post("/v1/contacts", {"external_id": name})
+    world.run_bus()
+    apart = [url for url, _ in world.webhooks if url == settings().webhooks_slow_queue_url]
+    return len(world.webhooks) - len(apart), len(apart)
 
 
 def test_what_was_queued_before_its_endpoint_became_slow_is_handed_over_without_an_attempt(
-    client: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    world: HookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    to = hook(client, receiver.url(), "contact.created")
+    to = hook(world.client, receiver.url(), "contact.created")
     for n in range(3):
-        assert queued_apart(client, f"u{n}") == (n + 1, 0)
+        assert queued_apart(world, f"u{n}") == (n + 1, 0)
     post: Callable[..., Any] = outbound.post
 
     def late(*args: Any, **options: Any) -> outbound.Answer:
@@ -370,6 +346,6 @@ def test_what_was_queued_before_its_endpoint_became_slow_is_handed_over_without_
         return outbound.Answer(got.status, got.retry_after, got.body, got.error, 6_000)
 
     monkeypatch.setattr(outbound, "post", late)
-    pipeline.run_webhooks()
+    world.settle()
     assert to.attempts() == [("delivered", 200, 1)] * 3
     assert len(receiver.got) == 3

@@ -19,9 +19,10 @@ from chalicelib.platform.keys import Tenant
 from chalicelib.workers import webhooks as worker
 from tests.support import aws, pipeline
 from tests.support.client import Client
-from tests.support.hooks import Hook, hook
+from tests.support.hook_world import HookWorld
+from tests.support.hooks import hook
 from tests.support.pipeline import Killed, accepted
-from tests.support.receiver import Delivered, Receiver
+from tests.support.receiver import Receiver
 
 EVENTS = {"operator": "AND", "conditions": [{"field": "traits.plan", "op": "eq", "value": "pro"}]}
 
@@ -276,33 +277,24 @@ def test_a_death_between_the_request_and_its_record_leads_to_a_second_one_with_t
     assert to.attempts() == [("delivered", 200, 1)]
 
 
-@pytest.mark.parametrize("moment", ["before-call", "after-call"])
+@pytest.mark.parametrize("after", [False, True], ids=["before a call", "after a call"])
 def test_a_bus_that_dies_at_any_call_of_a_fan_out_leaves_no_endpoint_out_and_tells_none_twice(
-    client: Client, receiver: Receiver, moment: str
+    live_world: HookWorld,
+    receiver: Receiver,
+    after: bool,
 ) -> None:
-    hooks = [hook(client, receiver.url(f"/{n}"), "contact.created") for n in range(3)]
-    client.patch(hooks[2].path, {"status": "disabled"})
-    pipeline.drain()
+    hooks = [hook(live_world.client, receiver.url(f"/{n}"), "contact.created") for n in range(3)]
+    live_world.client.patch(hooks[2].path, {"status": "disabled"})
     for number in itertools.count():
         receiver.got.clear()
-        create(client, external_id=f"u{number}")
-        records = pipeline.fresh_records()
-        died: list[str] = []
-
-        def die(call: int, operation: str, at: int = number, died: list[str] = died) -> None:
-            if call == at and not died:
-                died.append(operation)
-                raise Killed
-
-        with pipeline.on_call(moment, die):
-            try:
-                pipeline.run_bus(records)
-            except Killed:
-                pipeline.run_bus(records)
-        pipeline.drain()
+        live_world.client.post("/v1/contacts", {"external_id": f"u{number}"})
+        with live_world.dying_at(number, after=after) as died:
+            live_world.run_bus()
+        live_world.settle()
         assert sorted(request.path for request in receiver.got) == ["/0", "/1"]
         assert len(hooks[2].logs(status="skipped")) == number + 1
         if not died:
+            assert number > 5
             return
 
 
@@ -485,13 +477,13 @@ def test_the_timestamp_is_the_real_moment_of_the_attempt_in_a_test_project_too(
     assert got.json["created_at"] == to.logs()[0]["attempted_at"] == iso(now + 40 * clock.DAY)
 
 
-def test_a_batch_of_events_reaches_every_endpoint(project: CreatedProject, client: Client, receiver: Receiver) -> None:
-    hooks: list[Hook] = [hook(client, receiver.url(f"/{n}"), "contact.created") for n in range(3)]
+def test_a_batch_of_events_reaches_every_endpoint(live_world: HookWorld, receiver: Receiver) -> None:
+    hooks = [hook(live_world.client, receiver.url(f"/{n}"), "contact.created") for n in range(5)]
     now = clock.system_ms()
-    sent = [accepted({"userId": f"u{n}", "traits": {"n": n}}, "identify", now) for n in range(20)]
-    pipeline.record(Tenant(project.project_id), sent)
-    pipeline.drain()
+    sent = [accepted({"userId": f"u{n}", "traits": {"n": n}}, "identify", now) for n in range(250)]
+    pipeline.record(live_world.tenant, sent)
+    live_world.settle()
     for n, to in enumerate(hooks):
-        got: list[Delivered] = receiver.at(f"/{n}")
-        assert sorted(request.data["contact"]["traits"]["n"] for request in got) == list(range(20))
-        assert len(to.logs()) == 20
+        got = receiver.at(f"/{n}")
+        assert sorted(request.data["contact"]["traits"]["n"] for request in got) == list(range(250))
+        assert len(to.logs(limit="100")) == 250

@@ -38,7 +38,7 @@ class MemoryTable:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let the product use this table."""
-        for name in ("get", "batch_get", "query", "query_index", "write", "transact"):
+        for name in ("get", "batch_get", "query", "query_index", "write", "update_returning", "transact"):
             monkeypatch.setattr(table, name, self._watched(name))
 
     def _watched(self, name: str) -> Callable[..., Any]:
@@ -88,6 +88,10 @@ class MemoryTable:
 
     def write(self, op: Op) -> None:
         self.transact([op])
+
+    def update_returning(self, op: Update) -> Item:
+        self.transact([op])
+        return self._copy(op.key) or {}
 
     def transact(self, ops: Sequence[Op]) -> None:
         assert len(ops) <= table.MAX_TRANSACTION, f"{len(ops)} operations"

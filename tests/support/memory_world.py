@@ -1,11 +1,16 @@
 """The workers on a table in memory, step by step: for tests that need thousands of runs."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from chalicelib.platform import queues
+from chalicelib.platform.config import settings
+from chalicelib.platform.queues import Outgoing
 from chalicelib.workers import bus, jobs
+from chalicelib.workers import webhooks as worker
 from tests.support import pipeline
 from tests.support.memory_table import MemoryTable
 
@@ -17,8 +22,14 @@ class World:
         self.table = MemoryTable()
         self.table.install(monkeypatch)
         self.jobs: list[str] = []
+        self.webhooks: list[tuple[str, str]] = []
         self._told = 0
         monkeypatch.setattr(queues, "send", self._send)
+        monkeypatch.setattr(queues, "send_fifo", self._send_webhooks)
+
+    def _send_webhooks(self, url: str, messages: Sequence[Outgoing]) -> list[bool]:
+        self.webhooks += [(url, message.body) for message in messages]
+        return [True] * len(messages)
 
     def _send(self, _url: str, body: str, **_delay: int) -> None:
         self.jobs.append(body)
@@ -27,8 +38,11 @@ class World:
         """Let the bus work on what was written since, up to a number of records; False where there was nothing."""
         end = len(self.table.records) if until is None else until
         records, self._told = self.table.records[self._told : end], end
-        assert bus.handle({"Records": records}, pipeline.Context()) == {"batchItemFailures": []}
-        return bool(records)
+        for _ in range(pipeline.RECEIVES):
+            with suppress(pipeline.Killed):
+                assert bus.handle({"Records": records}, pipeline.Context()) == {"batchItemFailures": []}
+                return bool(records)
+        raise AssertionError("the records are given up")
 
     @property
     def done(self) -> int:
@@ -36,15 +50,35 @@ class World:
         return self._told
 
     def run_jobs(self) -> bool:
-        """Run the pages that are queued; False where there were none."""
+        """Run the pages that are queued; False where there were none. A worker that dies is given them again."""
         bodies, self.jobs = self.jobs, []
         messages: list[dict[str, Any]] = [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]
-        assert jobs.handle({"Records": messages}, pipeline.Context()) == {"batchItemFailures": []}
-        return bool(bodies)
+        for _ in range(pipeline.RECEIVES):
+            with suppress(pipeline.Killed):
+                assert jobs.handle({"Records": messages}, pipeline.Context()) == {"batchItemFailures": []}
+                return bool(bodies)
+        raise AssertionError("the jobs are given up")
+
+    def run_webhooks(self) -> bool:
+        """Make the attempts that are queued, by the worker of their queue; False where there were none.
+
+        A worker that dies, or fails, is given its message again.
+        """
+        messages, self.webhooks = self.webhooks, []
+        for url, body in messages:
+            handle = worker.handle_slow if url == settings().webhooks_slow_queue_url else worker.handle
+            for _ in range(pipeline.RECEIVES):
+                with suppress(pipeline.Killed):
+                    record = {"messageId": "m", "body": body}
+                    if handle({"Records": [record]}, pipeline.Context()) == {"batchItemFailures": []}:
+                        break
+            else:
+                raise AssertionError(f"given up: {body}")
+        return bool(messages)
 
     def settle(self) -> None:
-        """Run bus and jobs until nothing is left to do."""
-        while self.run_bus() or self.run_jobs():
+        """Run bus, webhooks and jobs until nothing is left to do."""
+        while self.run_bus() or self.run_webhooks() or self.run_jobs():
             pass
 
     def mark(self) -> tuple[int, list[str]]:

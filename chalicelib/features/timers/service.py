@@ -33,6 +33,7 @@ __all__ = [
     "send_again",
     "set_by",
     "set_ops",
+    "taken_ops",
 ]
 
 find = store.find
@@ -65,6 +66,12 @@ def set_ops(
 def clear_ops(tenant: Tenant, owner_pk: str, name: str, *, before: int | None = None) -> list[Op]:
     """The operations that remove a timer, whether it is set or not; `before` as in `set_ops`."""
     return store.clear_ops(tenant, owner_pk, name, before)
+
+
+def taken_ops(tenant: Tenant, owner_pk: str, timer: Timer) -> list[Op]:
+    """The operations that remove a timer which fires, for the transaction of what it causes; the first is refused where
+    it was set anew or removed meanwhile."""
+    return store.taken_ops(tenant, owner_pk, timer)
 
 
 def drop(tenant: Tenant, owner_pk: str, timer: Timer) -> None:

@@ -59,6 +59,11 @@ def clear_ops(tenant: Tenant, owner_pk: str, name: str, before: int | None) -> l
     return [Delete(key), *_pointer_gone(tenant, key, before)]
 
 
+def taken_ops(tenant: Tenant, owner_pk: str, timer: Timer) -> list[Op]:
+    key = _key(tenant, owner_pk, timer.name)
+    return [Delete(key, attr("moment").eq(timer.moment)), *_pointer_gone(tenant, key, timer.moment)]
+
+
 def drop(tenant: Tenant, owner_pk: str, timer: Timer) -> None:
     with suppress(ConditionFailed):
         table.write(Delete(_key(tenant, owner_pk, timer.name), attr("moment").eq(timer.moment)))

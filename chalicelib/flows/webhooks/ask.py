@@ -35,7 +35,7 @@ def sample(tenant: Tenant, endpoint_id: str, event: str, now: int, receipt: Rece
         raise ValidationFailed(message, details=[detail("event", "not_told", message)])
     parcel = Parcel(endpoint_id, ids.new_id("evt"), event, now, is_test=True)
     body = payloads.text(tenant, parcel.event_id, event, now, kind.sample)
-    told = outbox.emit(tenant, events.WEBHOOK_TEST_ASKED, parcel.to_wire(), now)
+    told = outbox.emit(tenant, events.WEBHOOK_DUE, parcel.to_wire(), now)
     answer = _queued(parcel)
     receipt.commit([webhooks.body_op(tenant, parcel.event_id, None, body), told], 200, answer)
     return answer
@@ -45,7 +45,7 @@ def again(tenant: Tenant, endpoint_id: str, log_id: str, now: int, receipt: Rece
     """Send once more what a log tells of; what is on its way. Raises NotFound; Conflict where it is disabled."""
     parcel = webhooks.replayable(tenant, endpoint_id, log_id, now).parcel.again(ids.new_ulid())
     answer = _queued(parcel)
-    told = outbox.emit(tenant, events.WEBHOOK_REPLAY_ASKED, parcel.to_wire(), now)
+    told = outbox.emit(tenant, events.WEBHOOK_DUE, parcel.to_wire(), now)
     receipt.commit([told], 200, answer)
     return answer
 
@@ -74,12 +74,10 @@ def replay(
     receipt.commit([outbox.emit(tenant, events.WEBHOOKS_REPLAY_ASKED, data, now)], 200, answer)
 
 
-def on_asked(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
-    """Queue what was asked for, on the bus; may be repeated."""
-    webhooks.dispatch(tenant, [Parcel(**event.data) for event in told if event.name != events.WEBHOOKS_REPLAY_ASKED])
+def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
+    """Begin the replays that were asked for, on the bus; may be repeated."""
     for event in told:
-        if event.name == events.WEBHOOKS_REPLAY_ASKED:
-            jobs.send(tenant, KIND, event.data)
+        jobs.send(tenant, KIND, event.data)
 
 
 def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -> Mapping[str, Any] | None:

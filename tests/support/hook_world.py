@@ -1,0 +1,80 @@
+"""A project with its API and all workers on a table in memory, for tests that need many webhooks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from chalicelib.core import clock
+from chalicelib.edge.auth import keyring
+from chalicelib.edge.rate_limit import limiter
+from chalicelib.features.projects import service as projects
+from chalicelib.flows import advance_clock, create_project
+from chalicelib.platform.keys import Tenant
+from tests.support import pipeline
+from tests.support.client import Client
+from tests.support.memory_world import World
+
+
+class HookWorld(World):
+    """`client` calls with the secret key of a live or of a test project, as often as it likes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, is_test: bool) -> None:
+        super().__init__(monkeypatch)
+        keyring.forget()
+        monkeypatch.setattr(limiter, "admit", lambda *_: {})
+        monkeypatch.setattr(advance_clock, "_LOOKS", 1)
+        monkeypatch.setattr(advance_clock, "_PAUSE_S", 0.0)
+        made = create_project.run("Acme", "test" if is_test else "live", "scale", now=clock.system_ms())
+        self.tenant = Tenant(made.project_id)
+        self.client = Client(made.secret_key)
+        self.settle()
+
+    @property
+    def now(self) -> int:
+        """Where the clock of the test project stands, in ms."""
+        return projects.now(self.tenant)
+
+    def advance(self, by: int) -> None:
+        """Move the clock of the test project, in ms, with all workers at work until it has arrived."""
+        target = self.ask_to_advance(by)
+        self.settle()
+        assert (projects.test_clock(self.tenant).now, projects.test_clock(self.tenant).status) == (target, "ready")
+
+    def ask_to_advance(self, by: int) -> int:
+        """Ask the clock to move, in ms; it stands as long as no worker works. Returns where it goes."""
+        target = self.now + by
+        pipeline.ask_to_advance(self.tenant, target)
+        return target
+
+    def happen(self, *names: str) -> None:
+        """Make contacts of these external ids, and let all act that this causes."""
+        for name in names or ("u1",):
+            answer = self.client.post("/v1/contacts", {"external_id": name})
+            assert answer.status == 201, answer.text
+        self.settle()
+
+    @contextmanager
+    def dying_at(self, number: int, *, after: bool, first: Callable[[], object] = lambda: None) -> Iterator[list[str]]:
+        """The worker dies once, before or `after` the call of that number; `first` is done before it dies.
+
+        What is yielded has the name of the call, or nothing where there were fewer calls.
+        """
+        died: list[str] = []
+        calls = iter(range(10_000))
+
+        def die(name: str) -> None:
+            if not died and next(calls) == number:
+                died.append(name)
+                self.table.on_call = self.table.after_call = lambda _name: None
+                first()
+                raise pipeline.Killed
+
+        if after:
+            self.table.after_call = die
+        else:
+            self.table.on_call = die
+        try:
+            yield died
+        finally:
+            self.table.on_call = self.table.after_call = lambda _name: None

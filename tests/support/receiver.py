@@ -46,8 +46,7 @@ class Receiver:
         self.answer: Answer = lambda _request: 200
         self.headers: dict[str, str] = {}
         self._arrived = threading.Condition()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 
@@ -77,6 +76,14 @@ class Receiver:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *_: object) -> None:
+        """A caller that has gone does not matter."""
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.platform.observability import logger
-from tests.bench import budgets, cpu, engine, imports, rules, segments, throughput, world
+from tests.bench import budgets, cpu, engine, imports, rules, segments, throughput, webhooks, world
 from tests.bench.budgets import Finding
 from tests.bench.world import World
 
@@ -46,6 +46,7 @@ def test_all_budgets(populated: World, tmp_path: Path) -> None:
     findings += segments.findings([world.build(size, engine.load, volume=1) for size in (100, 1_000, CONTACTS)])
     findings += imports.findings(tmp_path / "compiled")
     findings += throughput.findings(populated)
+    findings += webhooks.findings(populated)
     sys.stdout.write(_table(findings, load))
     assert [finding.name for finding in findings if finding.kept is False] == []
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
@@ -140,6 +141,7 @@ def _is_public_v6(address: IPv6Address) -> bool:
     return (bits >> 32) & 0xFFFF_FFFF not in _ISATAP or _is_public_v4(last)
 
 
+@lru_cache(maxsize=256)
 def parse_target(url: str, *, allow_private: bool) -> Target:
     """Where `url` points. Raises BadTarget, whose reason is one of: not_https, userinfo, fragment, too_long, invalid,
     invalid_host, invalid_port, private_address.

@@ -114,5 +114,7 @@ def _seconds(run: Callable[[], None]) -> float:
 def _sink() -> Iterator[int]:
     with subprocess.Popen([sys.executable, "-m", "tests.bench.sink"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
-        process.terminate()
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()

@@ -1,6 +1,6 @@
 """Endpoints, deliveries and attempts. Pure; moments are milliseconds on the project's clock."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from chalicelib.core import clock, events
@@ -30,6 +30,7 @@ DeliveryStatus = Literal["delivered", "failing", "failed", "skipped"]
 GONE = 410
 """The status by which a receiver says that it wants nothing more."""
 
+_ATTEMPTS_MAX = 100
 _ALL = "*"
 _ANY_OF = ".*"
 
@@ -108,6 +109,11 @@ class Parcel:
     is_test: bool = False
 
     @property
+    def step(self) -> int:
+        """Where this attempt stands among all of its delivery: greater than those before it."""
+        return self.run * _ATTEMPTS_MAX + self.attempt
+
+    @property
     def lane(self) -> str:
         """What this delivery and others of its endpoint queue up in; those of one lane wait for each other."""
         return f"{self.endpoint_id}#{sum(self.event_id.encode()) % LANES}"
@@ -119,7 +125,7 @@ class Parcel:
 
     def to_wire(self) -> dict[str, Any]:
         """As it travels on the queue: what its constructor takes."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in self.__slots__}
 
     def following(self) -> "Parcel":
         """The attempt after this one."""
@@ -143,7 +149,7 @@ class Delivery:
 
     def is_past(self, parcel: Parcel) -> bool:
         """True where this attempt, or a later one, was made already."""
-        return (self.parcel.run, self.parcel.attempt) >= (parcel.run, parcel.attempt)
+        return self.parcel.step >= parcel.step
 
 
 @dataclass(frozen=True, slots=True)

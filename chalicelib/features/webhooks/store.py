@@ -4,7 +4,7 @@
 |---|---|
 | endpoint | the fields of `model.Endpoint`; `secrets` as maps |
 | `HOOK#<event id>` | `body`: what the event's webhook says; expires |
-| `DELIVERY` | the fields of `model.Parcel`, of the last attempt; `status next_at`; expires |
+| `DELIVERY` | the fields of `model.Parcel`, of the last attempt; `step status next_at`; expires |
 | pointer to what was not delivered | a base row, so that a replay reads consistently; expires |
 | log | the fields of `model.Attempt` and of its parcel; expires |
 """
@@ -121,12 +121,8 @@ def delivery_ops(tenant: Tenant, after: Delivery) -> list[Op]:
     """Write how far a delivery is; the first operation is refused where that is known already, or more."""
     parcel = after.parcel
     expires = {"ttl": table.ttl(tenant, KEPT + _KEPT_LONGER)}
-    attrs = parcel.to_wire() | {"status": after.status, "next_at": after.next_at} | expires
-    is_news = (
-        attr("PK").not_exists()
-        | attr("run").lt(parcel.run)
-        | (attr("run").eq(parcel.run) & attr("attempt").lt(parcel.attempt))
-    )
+    attrs = parcel.to_wire() | {"step": parcel.step, "status": after.status, "next_at": after.next_at} | expires
+    is_news = attr("PK").not_exists() | attr("step").lt(parcel.step)
     pointer = tenant.undelivered(parcel.endpoint_id, parcel.event_id, parcel.created_at)
     ops: list[Op] = [Put(tenant.delivery(parcel.endpoint_id, parcel.event_id), attrs, is_news)]
     if after.status == "delivered":

@@ -44,6 +44,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{new_ulid()}"
 
 
+def moment_of(ident: str) -> int:
+    """The real moment at which an identifier was made, in ms."""
+    return sum(_ALPHABET.index(character) << 5 * n for n, character in enumerate(reversed(ident[-26:-16])))
+
+
 def new_project_id(*, is_test: bool) -> str:
     """A new project's identifier, which says of itself whether the project is a test project."""
     # Drawn again rather than changed: two ULIDs of one millisecond may differ in this very bit.

@@ -29,9 +29,8 @@
 | webhook endpoint | `P#<p>#ENDPOINTS` | `<endpoint id>` | |
 | timers of an endpoint | `P#<p>#WHEP#<endpoint id>` | `TIMER#<name>` | due |
 | what an event's webhook says | `P#<p>#C#<c>`, or `P#<p>#HOOK#<event id>` | `HOOK#<event id>` | |
-| delivery of an event to an endpoint | `P#<p>#WH#<endpoint id>#<event id>` | `DELIVERY` | |
+| attempt to deliver an event to an endpoint | `P#<p>#WH#<endpoint id>#<event>#<event id>` | `<step>` | list `P#<p>#WHLOGS#<endpoint id>#<status>#<shard>` |
 | pointer to what was not delivered | `P#<p>#UNDELIVERED#<endpoint id>#<shard>` | `<moment>#<event id>` | |
-| log of one attempt | `P#<p>#WHLOG#<log id>` | `<status>#<event>` | list `P#<p>#WHLOGS#<endpoint id>#<shard>` |
 | idempotent answer | `P#<p>#IDEM#<hash>` | `IDEM` | |
 """
 
@@ -45,13 +44,12 @@ from chalicelib.core import clock, ids
 CONTACT_SHARDS = 8
 EVENT_SHARDS = 8
 COUNTER_SHARDS = 8
-WEBHOOK_SHARDS = 8
+WEBHOOK_SHARDS = 4
 
 _TIMER = "TIMER#"
 _OUT = "OUT"
 _EMAIL_CLAIM = "CLAIM#"
-_ENDPOINT = "WHEP"
-_DELIVERY = "WH"
+_STEP_DIGITS = 6
 _MOMENT_DIGITS = 15
 """Milliseconds up to the year 9999."""
 
@@ -264,15 +262,16 @@ class Tenant:
 
     def endpoint_timers(self, endpoint_id: str) -> str:
         """The partition in which an endpoint's timers stand."""
-        return f"{self._root}#{_ENDPOINT}#{endpoint_id}"
+        return f"{self._root}#WHEP#{endpoint_id}"
 
     def webhook(self, event_id: str, contact_id: str | None) -> Key:
         """What an event's webhook says; what it says of a contact goes with the contact."""
         pk = f"{self._root}#HOOK#{event_id}" if contact_id is None else self.contact(contact_id).pk
         return Key(pk, f"HOOK#{event_id}")
 
-    def delivery(self, endpoint_id: str, event_id: str) -> Key:
-        return Key(f"{self._root}#{_DELIVERY}#{endpoint_id}#{event_id}", "DELIVERY")
+    def attempt(self, endpoint_id: str, event: str, event_id: str, step: int) -> Key:
+        """One attempt; those of a delivery stand together by `step`. The event is named for lists that filter by it."""
+        return Key(f"{self._root}#WH#{endpoint_id}#{event}#{event_id}", f"{step:0{_STEP_DIGITS}d}")
 
     def undelivered(self, endpoint_id: str, event_id: str, moment: int) -> Key:
         shard = shard_of(event_id, WEBHOOK_SHARDS)
@@ -281,19 +280,14 @@ class Tenant:
     def undelivered_partitions(self, endpoint_id: str) -> Sequence[str]:
         return [f"{self._root}#UNDELIVERED#{endpoint_id}#{shard}" for shard in range(WEBHOOK_SHARDS)]
 
-    def webhook_log(self, log_id: str, status: str, event: str) -> Key:
-        """Status and event stand in the key, for lists that filter by them."""
-        return Key(self.webhook_log_partition(log_id), f"{status}#{event}")
-
-    def webhook_log_partition(self, log_id: str) -> str:
-        return f"{self._root}#WHLOG#{log_id}"
-
-    def webhook_log_entry(self, endpoint_id: str, log_id: str, moment: int) -> IndexEntry:
+    def webhook_log_entry(self, endpoint_id: str, status: str, log_id: str) -> IndexEntry:
+        """Logs are listed by the moment at which their ids were made: that of the attempt on the real clock."""
         shard = shard_of(log_id, WEBHOOK_SHARDS)
-        return IndexEntry(self.webhook_log_partitions(endpoint_id)[shard], moment_sk(moment, log_id))
+        partition = self.webhook_log_partitions(endpoint_id, status)[shard]
+        return IndexEntry(partition, moment_sk(ids.moment_of(log_id), log_id))
 
-    def webhook_log_partitions(self, endpoint_id: str) -> Sequence[str]:
-        return [f"{self._root}#WHLOGS#{endpoint_id}#{shard}" for shard in range(WEBHOOK_SHARDS)]
+    def webhook_log_partitions(self, endpoint_id: str, status: str) -> Sequence[str]:
+        return [f"{self._root}#WHLOGS#{endpoint_id}#{status}#{shard}" for shard in range(WEBHOOK_SHARDS)]
 
     def idempotent_answer(self, digest: str) -> Key:
         return Key(f"{self._root}#IDEM#{digest}", "IDEM")
@@ -312,22 +306,8 @@ def contact_of(partition: str) -> str | None:
 
 
 def endpoint_of(partition: str) -> str:
-    """The endpoint whose timers stand in that partition. Raises ValueError for other partitions."""
-    (endpoint_id,) = _parts_after(_ENDPOINT, partition)
-    return endpoint_id
-
-
-def delivery_of(partition: str) -> tuple[str, str]:
-    """The endpoint and the event whose delivery stands in that partition. Raises ValueError for other partitions."""
-    endpoint_id, event_id = _parts_after(_DELIVERY, partition)
-    return endpoint_id, event_id
-
-
-def _parts_after(kind: str, partition: str) -> list[str]:
-    _, _, found, *parts = partition.split("#")
-    if found != kind:
-        raise ValueError(f"not a partition of the kind {kind}")
-    return parts
+    """The endpoint whose timers stand in that partition."""
+    return partition.rpartition("#")[2]
 
 
 def is_outbox(partition: str, sort: str) -> bool:

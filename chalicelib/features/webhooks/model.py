@@ -1,7 +1,7 @@
 """Endpoints, deliveries and attempts. Pure; moments are milliseconds on the project's clock."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from chalicelib.core import clock, events
 
@@ -25,7 +25,7 @@ LANES = 4
 EndpointStatus = Literal["enabled", "disabled"]
 DisabledReason = Literal["gone", "failing", "by_request"]
 LogStatus = Literal["delivered", "failed", "skipped"]
-DeliveryStatus = Literal["delivered", "failing", "failed", "skipped"]
+STATUSES: tuple[LogStatus, ...] = get_args(LogStatus)
 
 GONE = 410
 """The status by which a receiver says that it wants nothing more."""
@@ -110,8 +110,13 @@ class Parcel:
 
     @property
     def step(self) -> int:
-        """Where this attempt stands among all of its delivery: greater than those before it."""
+        """Where this attempt stands among all of its delivery."""
         return self.run * _ATTEMPTS_MAX + self.attempt
+
+    @property
+    def next_run(self) -> int:
+        """The step by which a replay takes over from this attempt's run."""
+        return (self.run + 1) * _ATTEMPTS_MAX + 1
 
     @property
     def lane(self) -> str:
@@ -137,26 +142,10 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """How far the delivery of one event to one endpoint is, by its last attempt; nothing stands before the first.
-
-    `next_at` is when the next one is due, where one is.
-    """
-
-    parcel: Parcel
-    status: DeliveryStatus
-    next_at: int | None = None
-
-    def is_past(self, parcel: Parcel) -> bool:
-        """True where this attempt, or a later one, was made already."""
-        return self.parcel.step >= parcel.step
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """What one attempt came to, for the log. `took_ms` is real time; `error` is a word for programs.
 
-    One that was skipped was due and not made, and `error` says why.
+    One that was skipped was due and not made, and `error` says why. `next_at` is when the next one is due, if any is.
     """
 
     id: str

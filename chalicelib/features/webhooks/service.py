@@ -1,10 +1,11 @@
 """Public verbs of the webhooks feature."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from chalicelib.core import events, ids, strict_json
+from chalicelib.core import clock, events, ids, strict_json
 from chalicelib.core.addresses import BadTarget
 from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFailed, detail
 from chalicelib.features.webhooks import schedule, signing, store
@@ -15,10 +16,9 @@ from chalicelib.features.webhooks.model import (
     MAX_ENDPOINTS,
     SECRET_LASTS,
     Attempt,
-    Delivery,
-    DeliveryStatus,
     DisabledReason,
     Endpoint,
+    LogStatus,
     Parcel,
     Secret,
 )
@@ -44,10 +44,11 @@ _BODIES_BYTES = 2_000_000
 _PURPOSE = "webhook-secrets"
 
 endpoint = store.endpoint
-delivery = store.delivery
 body = store.body
 body_op = store.body_op
-keys_for = store.keys_for
+body_key = store.body_key
+endpoint_key = store.endpoint_key
+done_keys = store.done_keys
 standing = store.load_some
 note_failing = store.note_failing
 position_of = store.position_of
@@ -232,28 +233,60 @@ def signed(tenant: Tenant, to: Endpoint, parcel: Parcel, body: bytes, now: int, 
     return signing.signed_headers(parcel.event_id, parcel.event, timestamp, body, texts)
 
 
-def judged(attempt: Attempt, retry_after: int | None = None) -> tuple[Delivery, Attempt]:
-    """How far the delivery is after an attempt, and the attempt with the moment of the next one.
+def followed(failed: Attempt, retry_after: int | None = None) -> Attempt:
+    """A failed attempt with the moment of the next one, as `schedule` says.
 
-    One that failed is followed as `schedule` says, unless it was a sample or the endpoint is gone (410). `retry_after`,
-    in ms, is what the receiver asked for.
+    None follows on a sample, nor where the endpoint is gone (410). `retry_after`, in ms, is what the receiver asks for.
     """
-    parcel, next_at = attempt.parcel, None
-    if attempt.status == "failed" and not parcel.is_test and attempt.http_status != GONE:
-        shift = schedule.jitter(parcel.endpoint_id, parcel.event_id, parcel.attempt)
-        next_at = schedule.next_moment(parcel.attempt, attempt.attempted_at, shift, retry_after)
-    stands: DeliveryStatus = attempt.status if next_at is None else "failing"
-    return Delivery(parcel, stands, next_at), replace(attempt, next_at=next_at)
+    parcel = failed.parcel
+    if parcel.is_test or failed.http_status == GONE:
+        return failed
+    shift = schedule.jitter(parcel.endpoint_id, parcel.event_id, parcel.attempt)
+    next_at = schedule.next_moment(parcel.attempt, failed.attempted_at, shift, retry_after)
+    return replace(failed, next_at=next_at)
 
 
-def record_ops(tenant: Tenant, after: Delivery, attempt: Attempt) -> list[Op]:
-    """The operations that record an attempt; the first is refused where it, or a later one, is recorded already."""
-    gone: list[Op] = [Delete(_mark(tenant, attempt.parcel))] if tenant.is_test else []
-    return [*store.delivery_ops(tenant, after), store.log_op(tenant, attempt), *gone]
+def record(tenant: Tenant, made: Attempt, beside: Sequence[Op] = ()) -> bool:
+    """Record an attempt, in one transaction with what stands `beside` it; False where that was refused.
+
+    What was recorded before is passed over. Of an attempt from whose run a replay has taken over, only the log is kept.
+    """
+    parcel = made.parcel
+    marked = [Delete(_mark(tenant, parcel))] if tenant.is_test else []
+    log = store.attempt_op(tenant, made)
+    rest: list[Op] = list(beside)
+    if made.status == "delivered" and parcel.step > 1:
+        rest = [store.pointer_op(tenant, made), *rest]
+    elif made.status != "delivered" and not parcel.is_test:
+        rest = [store.not_taken_over(tenant, parcel), store.pointer_op(tenant, made), *rest]
+    try:
+        _write([log, *rest, *marked])
+    except ConditionFailed as refused:
+        if 0 in refused.failed:
+            done(tenant, parcel)
+        elif made.status != "delivered" and 1 in refused.failed:
+            return record_log(tenant, made)
+        else:
+            return False
+    return True
+
+
+def record_log(tenant: Tenant, made: Attempt) -> bool:
+    """Record an attempt of which nothing follows."""
+    with suppress(ConditionFailed):
+        table.write(store.attempt_op(tenant, replace(made, next_at=None)))
+    done(tenant, made.parcel)
+    return True
 
 
 def logs(
-    tenant: Tenant, endpoint_id: str, status: str | None, event: str | None, limit: int, after: str | None, now: int
+    tenant: Tenant,
+    endpoint_id: str,
+    status: LogStatus | None,
+    event: str | None,
+    limit: int,
+    after: str | None,
+    now: int,
 ) -> tuple[list[Attempt], str | None]:
     """One page of an endpoint's logs of the last 30 days, newest first, and the cursor of the next one.
 
@@ -262,23 +295,22 @@ def logs(
     get(tenant, endpoint_id)
     filters = {"endpoint": endpoint_id, "status": status, "event": event}
     high = LAST if after is None else cursor.decode(after, tenant, _LOGS, filters)
-    span = Range(moment_sk(max(0, now - KEPT + 1), ""), high)
-    page = store.logs(tenant, endpoint_id, span, limit, status, event)
+    # Rows are older on a test project's clock than on the real one, by which they are listed, never younger.
+    span = Range(moment_sk(max(0, clock.system_ms() - KEPT - clock.HOUR), ""), high)
+    page = store.logs(tenant, endpoint_id, span, limit, status, event, now - KEPT + 1)
     following = cursor.encode(tenant, _LOGS, filters, page.position) if page.position else None
     return page.rows, following
 
 
-def replayable(tenant: Tenant, endpoint_id: str, log_id: str, now: int) -> Delivery:
-    """The delivery that a log tells of. Raises NotFound; Conflict where the endpoint is disabled."""
+def replayable(tenant: Tenant, endpoint_id: str, log_id: str, now: int) -> Parcel:
+    """The last attempt of what a log tells of. Raises NotFound; Conflict where the endpoint is disabled."""
     to = get(tenant, endpoint_id)
-    log = store.find_log(tenant, log_id)
-    if log is None or log.parcel.endpoint_id != to.id or log.attempted_at <= now - KEPT:
-        raise NotFound("There is no such log.")
-    found = store.delivery(table.get(tenant.delivery(to.id, log.parcel.event_id)))
-    if found is None:
+    log = store.find_log(tenant, to.id, log_id) if ids.is_id("wh_log", log_id) else None
+    last = store.last_attempt(tenant, log.parcel) if log is not None and log.attempted_at > now - KEPT else None
+    if last is None:
         raise NotFound("There is no such log.")
     check_enabled(to)
-    return found
+    return last.parcel
 
 
 def check_enabled(to: Endpoint) -> None:
@@ -289,18 +321,18 @@ def check_enabled(to: Endpoint) -> None:
 
 def undelivered(
     tenant: Tenant, endpoint_id: str, at: tuple[int, str], until: str, limit: int
-) -> tuple[list[Delivery], tuple[int, str] | None]:
-    """Deliveries that failed or still do, from a shard and a position on to `until`, and where to go on; None at the
-    end. `until` is exclusive."""
+) -> tuple[list[Parcel], tuple[int, str] | None]:
+    """The last attempts of what failed or still does, from a shard and a position on to `until`, which is exclusive.
+
+    The second is where to go on; None at the end.
+    """
     shard, after = at
     found = [each for each in store.undelivered(tenant, endpoint_id, shard, after, until, limit) if each[0] < until]
-    rows = table.batch_get(key for _, key in found)
-    standing = [store.delivery(rows.get(key)) for _, key in found]
-    failed = [each for each in standing if each is not None and each.status != "delivered"]
+    parcels = [parcel for _, parcel in found]
     if len(found) == limit:
         # The least position after the last one.
-        return failed, (shard, found[-1][0] + " ")
-    return failed, (shard + 1, "") if shard + 1 < WEBHOOK_SHARDS else None
+        return parcels, (shard, found[-1][0] + " ")
+    return parcels, (shard + 1, "") if shard + 1 < WEBHOOK_SHARDS else None
 
 
 def _patched(before: Endpoint, patch: "EndpointPatch", now: int) -> Endpoint:
@@ -328,6 +360,14 @@ def _check_url(url: str) -> None:
 
 def _sealed(tenant: Tenant, endpoint_id: str, secret: str) -> bytes:
     return seal(derive(_PURPOSE), secret.encode(), _bound(tenant, endpoint_id))
+
+
+def _write(ops: Sequence[Op]) -> None:
+    """One operation costs half of what it does in a transaction, and most attempts need no other."""
+    if len(ops) == 1:
+        table.write(ops[0])
+    else:
+        table.transact(ops)
 
 
 def _bound(tenant: Tenant, endpoint_id: str) -> str:

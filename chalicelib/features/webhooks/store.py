@@ -4,9 +4,8 @@
 |---|---|
 | endpoint | the fields of `model.Endpoint`; `secrets` as maps |
 | `HOOK#<event id>` | `body`: what the event's webhook says; expires |
-| `DELIVERY` | the fields of `model.Parcel`, of the last attempt; `step status next_at`; expires |
-| pointer to what was not delivered | a base row, so that a replay reads consistently; expires |
-| log | the fields of `model.Attempt` and of its parcel; expires |
+| attempt | the fields of `model.Attempt` and of its parcel; it is the log, and says that the attempt was made; expires |
+| pointer to what was not delivered | the parcel of the last attempt; a base row, read consistently; expires |
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,11 +13,11 @@ from dataclasses import fields
 from typing import Any
 
 from chalicelib.core import clock
-from chalicelib.features.webhooks.model import KEPT, Attempt, Delivery, Endpoint, Parcel, Secret
+from chalicelib.features.webhooks.model import KEPT, STATUSES, Attempt, Endpoint, LogStatus, Parcel, Secret
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant, moment_sk
 from chalicelib.platform.listing import FIRST, Entry, Listed, Merge, Range, fill
-from chalicelib.platform.table import Condition, Delete, Item, Op, Put, Update, attr
+from chalicelib.platform.table import Check, Condition, Delete, Item, Op, Put, Update, attr
 
 _KEPT_LONGER = clock.DAY
 """Milliseconds for which what a log can replay outlives it."""
@@ -92,18 +91,21 @@ def note_health(tenant: Tenant, known: Endpoint, *, is_slow: bool, has_delivered
     )
 
 
-def keys_for(tenant: Tenant, parcel: Parcel) -> tuple[Key, Key, Key]:
-    """The rows that an attempt is made by: the endpoint, the delivery, and what the webhook says."""
-    return (
-        tenant.endpoint(parcel.endpoint_id),
-        tenant.delivery(parcel.endpoint_id, parcel.event_id),
-        tenant.webhook(parcel.event_id, parcel.contact_id),
-    )
+def endpoint_key(tenant: Tenant, endpoint_id: str) -> Key:
+    return tenant.endpoint(endpoint_id)
 
 
-def delivery(item: Item | None) -> Delivery | None:
-    """The delivery that a row stands for."""
-    return None if item is None else Delivery(_parcel(item), item["status"], item.get("next_at"))
+def body_key(tenant: Tenant, parcel: Parcel) -> Key:
+    return tenant.webhook(parcel.event_id, parcel.contact_id)
+
+
+def done_keys(tenant: Tenant, parcel: Parcel) -> list[Key]:
+    """Rows of which each one says that an attempt is not to be made: it was, or a replay has taken over from its run.
+
+    Nothing can have been replayed of what was not attempted.
+    """
+    steps = [parcel.step] if parcel.step == 1 else [parcel.step, parcel.next_run]
+    return [_attempt_key(tenant, parcel, step) for step in steps]
 
 
 def body(item: Item | None) -> str | None:
@@ -117,71 +119,84 @@ def body_op(tenant: Tenant, event_id: str, contact_id: str | None, body: str) ->
     return Put(tenant.webhook(event_id, contact_id), attrs, attr("PK").not_exists())
 
 
-def delivery_ops(tenant: Tenant, after: Delivery) -> list[Op]:
-    """Write how far a delivery is; the first operation is refused where that is known already, or more."""
-    parcel = after.parcel
-    expires = {"ttl": table.ttl(tenant, KEPT + _KEPT_LONGER)}
-    attrs = parcel.to_wire() | {"step": parcel.step, "status": after.status, "next_at": after.next_at} | expires
-    is_news = attr("PK").not_exists() | attr("step").lt(parcel.step)
-    pointer = tenant.undelivered(parcel.endpoint_id, parcel.event_id, parcel.created_at)
-    ops: list[Op] = [Put(tenant.delivery(parcel.endpoint_id, parcel.event_id), attrs, is_news)]
-    if after.status == "delivered":
-        ops.append(Delete(pointer))
-    elif not parcel.is_test:
-        ops.append(Put(pointer, expires))
-    return ops
-
-
-def log_op(tenant: Tenant, attempt: Attempt) -> Put:
-    """Write what an attempt came to."""
-    parcel = attempt.parcel
-    entry = tenant.webhook_log_entry(parcel.endpoint_id, attempt.id, attempt.attempted_at)
+def attempt_op(tenant: Tenant, made: Attempt) -> Put:
+    """Write what an attempt came to; refused where that is written already."""
+    parcel = made.parcel
+    entry = tenant.webhook_log_entry(parcel.endpoint_id, made.status, made.id)
     attrs = parcel.to_wire() | {
-        "attempted_at": attempt.attempted_at,
-        "http_status": attempt.http_status,
-        "next_at": attempt.next_at,
-        "took_ms": attempt.took_ms,
-        "error": attempt.error,
-        "response_body": attempt.response_body,
+        "id": made.id,
+        "status": made.status,
+        "attempted_at": made.attempted_at,
+        "http_status": made.http_status,
+        "next_at": made.next_at,
+        "took_ms": made.took_ms,
+        "error": made.error,
+        "response_body": made.response_body,
         "list_pk": entry.pk,
         "list_sk": entry.sk,
         "ttl": table.ttl(tenant, KEPT),
     }
-    return Put(tenant.webhook_log(attempt.id, attempt.status, parcel.event), attrs)
+    return Put(_attempt_key(tenant, parcel, parcel.step), attrs, attr("PK").not_exists())
 
 
-def find_log(tenant: Tenant, log_id: str) -> Attempt | None:
-    """The log, read consistently."""
-    for item in table.query(tenant.webhook_log_partition(log_id), limit=1).items:
+def not_taken_over(tenant: Tenant, parcel: Parcel) -> Check:
+    """Refused where a replay has taken over from the run of this attempt."""
+    return Check(_attempt_key(tenant, parcel, parcel.next_run), attr("PK").not_exists())
+
+
+def pointer_op(tenant: Tenant, made: Attempt) -> Op:
+    """Remember that the event was not delivered, or that it was."""
+    parcel = made.parcel
+    pointer = tenant.undelivered(parcel.endpoint_id, parcel.event_id, parcel.created_at)
+    if made.status == "delivered":
+        return Delete(pointer)
+    return Put(pointer, parcel.to_wire() | {"ttl": table.ttl(tenant, KEPT)})
+
+
+def last_attempt(tenant: Tenant, parcel: Parcel) -> Attempt | None:
+    """The latest attempt of a delivery, read consistently."""
+    partition = _attempt_key(tenant, parcel, parcel.step).pk
+    for item in table.query(partition, between=("0", ":"), newest_first=True, limit=1).items:
         return _attempt(item)
     return None
 
 
+def find_log(tenant: Tenant, endpoint_id: str, log_id: str) -> Attempt | None:
+    """An endpoint's log by its id; the index may lag for a second."""
+    for status in STATUSES:
+        entry = tenant.webhook_log_entry(endpoint_id, status, log_id)
+        for _, key in table.query_index(entry.pk, "list", (entry.sk, entry.sk), 1, None, None).rows:
+            item = table.get(key)
+            return None if item is None else _attempt(item)
+    return None
+
+
 def logs(
-    tenant: Tenant, endpoint_id: str, span: Range, limit: int, status: str | None, event: str | None
+    tenant: Tenant, endpoint_id: str, span: Range, limit: int, status: LogStatus | None, event: str | None, since: int
 ) -> Listed[Attempt]:
-    """One page of an endpoint's logs, newest first."""
-    where = _all_of(
-        attr("SK").begins_with(f"{status}#") if status else None, attr("SK").contains(f"#{event}") if event else None
-    )
-    source = Merge(tenant.webhook_log_partitions(endpoint_id), "list", span, limit + 2, where)
+    """One page of an endpoint's logs, newest first; attempts from `since` on, in ms on the project's clock."""
+    partitions = [
+        partition
+        for each in (STATUSES if status is None else [status])
+        for partition in tenant.webhook_log_partitions(endpoint_id, each)
+    ]
+    where = None if event is None else attr("PK").contains(f"#{event}#")
 
     def hydrate(found: list[Entry]) -> list[Attempt | None]:
         items = table.batch_get([entry.key for entry in found])
         attempts = [_attempt(items[entry.key]) if entry.key in items else None for entry in found]
-        # A part of a longer name is in the key too.
-        return [each if each and event in (None, each.parcel.event) else None for each in attempts]
+        return [each if each is not None and each.attempted_at >= since else None for each in attempts]
 
-    return fill(iter([source]), limit, hydrate)
+    return fill(iter([Merge(partitions, "list", span, limit + 2, where)]), limit, hydrate)
 
 
 def undelivered(
     tenant: Tenant, endpoint_id: str, shard: int, after: str, until: str, limit: int
-) -> list[tuple[str, Key]]:
-    """Deliveries that failed or still do: position and key of each, from `after` on, read consistently."""
+) -> list[tuple[str, Parcel]]:
+    """The last attempts of what failed or still does, each with its position, from `after` on, read consistently."""
     partition = tenant.undelivered_partitions(endpoint_id)[shard]
     page = table.query(partition, between=(after or FIRST, until), limit=limit)
-    return [(item["SK"], tenant.delivery(endpoint_id, item["SK"].partition("#")[2])) for item in page.items]
+    return [(item["SK"], _parcel(item)) for item in page.items]
 
 
 def position_of(moment: int) -> str:
@@ -202,16 +217,6 @@ def pages(ops: Sequence[Put], most: int, size: int) -> Iterator[list[Put]]:
         weight += length
     if page:
         yield page
-
-
-def _all_of(*conditions: Condition | None) -> Condition | None:
-    given = [each for each in conditions if each is not None]
-    if not given:
-        return None
-    whole = given[0]
-    for each in given[1:]:
-        whole = whole & each
-    return whole
 
 
 def _attributes(of: Endpoint) -> dict[str, Any]:
@@ -249,9 +254,9 @@ def _endpoint(item: Item) -> Endpoint:
 
 def _attempt(item: Item) -> Attempt:
     return Attempt(
-        id=item["PK"].rpartition("#")[2],
+        id=item["id"],
         parcel=_parcel(item),
-        status=item["SK"].partition("#")[0],
+        status=item["status"],
         attempted_at=item["attempted_at"],
         http_status=item.get("http_status"),
         next_at=item.get("next_at"),
@@ -259,6 +264,10 @@ def _attempt(item: Item) -> Attempt:
         error=item.get("error"),
         response_body=item.get("response_body"),
     )
+
+
+def _attempt_key(tenant: Tenant, parcel: Parcel, step: int) -> Key:
+    return tenant.attempt(parcel.endpoint_id, parcel.event, parcel.event_id, step)
 
 
 def _parcel(item: Item) -> Parcel:

@@ -43,7 +43,7 @@ def sample(tenant: Tenant, endpoint_id: str, event: str, now: int, receipt: Rece
 
 def again(tenant: Tenant, endpoint_id: str, log_id: str, now: int, receipt: Receipt) -> dict[str, Any]:
     """Send once more what a log tells of; what is on its way. Raises NotFound; Conflict where it is disabled."""
-    parcel = webhooks.replayable(tenant, endpoint_id, log_id, now).parcel.again(ids.new_ulid())
+    parcel = webhooks.replayable(tenant, endpoint_id, log_id, now).again(ids.new_ulid())
     answer = _queued(parcel)
     told = outbox.emit(tenant, events.WEBHOOK_DUE, parcel.to_wire(), now)
     receipt.commit([told], 200, answer)
@@ -91,11 +91,11 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
     while True:
         found, following = webhooks.undelivered(tenant, endpoint_id, (shard, after or since), until, _PAGE)
         wanted = [
-            each.parcel.again(data["replay"])
+            each.again(data["replay"])
             for each in found
             # A page that runs twice passes over what it sent the first time and failed again since.
-            if each.parcel.replay != data["replay"]
-            and (patterns is None or any(matches(pattern, each.parcel.event) for pattern in patterns))
+            if each.replay != data["replay"]
+            and (patterns is None or any(matches(pattern, each.event) for pattern in patterns))
         ]
         webhooks.dispatch(tenant, wanted)
         if following is None:

@@ -15,7 +15,7 @@ from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
 from chalicelib.features.webhooks import schedule
 from chalicelib.features.webhooks import service as webhooks
-from chalicelib.features.webhooks.model import FAILING_MAX, GONE, SLOW, Attempt, Delivery, Endpoint, LogStatus, Parcel
+from chalicelib.features.webhooks.model import FAILING_MAX, GONE, SLOW, Attempt, Endpoint, LogStatus, Parcel
 from chalicelib.platform import outbound, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbound import Answer
@@ -31,12 +31,11 @@ _GOOD = range(200, 300)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that an attempt needs. `before` is how far the delivery was; `now` in ms on the project's clock."""
+    """All that an attempt needs; `now` in ms on the project's clock."""
 
     parcel: Parcel
     endpoint: Endpoint
     body: bytes
-    before: Delivery | None
     now: int
 
 
@@ -54,22 +53,23 @@ def run(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> None:
 
 def prepare(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> Prepared | None:
     """What the attempt needs, by one read; None where it is not to be made here, and nothing is left to do."""
-    keys = webhooks.keys_for(tenant, parcel)
-    person = None if parcel.contact_id is None else contacts.key(tenant, parcel.contact_id)
-    rows = table.batch_get([*keys, *([person] if person is not None else [])])
-    endpoint, before = webhooks.endpoint(rows.get(keys[0])), webhooks.delivery(rows.get(keys[1]))
-    if endpoint is None or (before is not None and before.is_past(parcel)):
+    to, said = webhooks.endpoint_key(tenant, parcel.endpoint_id), webhooks.body_key(tenant, parcel)
+    made = webhooks.done_keys(tenant, parcel)
+    people = [] if parcel.contact_id is None else [contacts.key(tenant, parcel.contact_id)]
+    rows = table.batch_get([to, said, *made, *people])
+    endpoint = webhooks.endpoint(rows.get(to))
+    if endpoint is None or any(key in rows for key in made):
         webhooks.done(tenant, parcel)
         return None
     if endpoint.is_slow and not is_apart and endpoint.status == "enabled":
         webhooks.dispatch(tenant, [parcel], slow=[endpoint.id])
         return None
-    now, body = projects.now(tenant), webhooks.body(rows.get(keys[2]))
-    obstacle = _obstacle(endpoint, parcel, contacts.read(rows.get(person)) if person is not None else None)
+    now, body = projects.now(tenant), webhooks.body(rows.get(said))
+    obstacle = _obstacle(endpoint, parcel, contacts.read(rows.get(people[0])) if people else None)
     if obstacle is not None or body is None:
-        _record(tenant, before, *webhooks.judged(_attempt(parcel, "skipped", now, error=obstacle or "expired")))
+        webhooks.record(tenant, _attempt(parcel, "skipped", now, error=obstacle or "expired"))
         return None
-    return Prepared(parcel, endpoint, body.encode(), before, now)
+    return Prepared(parcel, endpoint, body.encode(), now)
 
 
 def send(tenant: Tenant, prepared: Prepared) -> Answer:
@@ -82,7 +82,7 @@ def send(tenant: Tenant, prepared: Prepared) -> Answer:
 def record_success(tenant: Tenant, prepared: Prepared, answer: Answer) -> None:
     """Record that the webhook was delivered."""
     webhooks.note_health(tenant, prepared.endpoint, is_slow=answer.took_ms > SLOW, has_delivered=True)
-    _record(tenant, prepared.before, *webhooks.judged(_attempt(prepared.parcel, "delivered", prepared.now, answer)))
+    webhooks.record(tenant, _attempt(prepared.parcel, "delivered", prepared.now, answer))
 
 
 def record_failure(tenant: Tenant, prepared: Prepared, answer: Answer) -> None:
@@ -90,17 +90,26 @@ def record_failure(tenant: Tenant, prepared: Prepared, answer: Answer) -> None:
     parcel, endpoint = prepared.parcel, prepared.endpoint
     webhooks.note_health(tenant, endpoint, is_slow=answer.took_ms > SLOW, has_delivered=False)
     asked = answer.retry_after if answer.status in _RETRIED_STATUSES else None
-    after, attempt = webhooks.judged(
+    failed = webhooks.followed(
         _attempt(parcel, "failed", prepared.now, answer, error=answer.error or f"http_{answer.status}"),
         schedule.parse_retry_after(asked, clock.system_ms()),
     )
     if answer.status == GONE and endpoint.status == "enabled":
         ends = webhooks.disabling(tenant, endpoint, "gone", prepared.now)
-        if _record(tenant, prepared.before, after, attempt, ends):
+        if webhooks.record(tenant, failed, ends):
             return
     elif endpoint.failing_since is None and not parcel.is_test:
         _begin_to_fail(tenant, endpoint, prepared.now)
-    _record(tenant, prepared.before, after, attempt)
+    webhooks.record(tenant, failed, _retry_ops(tenant, failed))
+
+
+def _retry_ops(tenant: Tenant, failed: Attempt) -> list[Op]:
+    """The operations that set the timer of the next attempt, where one is due."""
+    if failed.next_at is None:
+        return []
+    parcel = failed.parcel
+    owner = webhooks.done_keys(tenant, parcel)[0].pk
+    return timers.set_ops(tenant, owner, RETRY, RETRY, failed.next_at, data=parcel.following().to_wire())
 
 
 def _obstacle(endpoint: Endpoint, parcel: Parcel, contact: Contact | None) -> str | None:
@@ -126,27 +135,6 @@ def _attempt(
         error=error,
         response_body=answer.body.decode(errors="replace"),
     )
-
-
-def _record(
-    tenant: Tenant, before: Delivery | None, after: Delivery, attempt: Attempt, beside: list[Op] | None = None
-) -> bool:
-    """Write what an attempt came to; False where what stands `beside` it was refused, and nothing was written."""
-    owner = tenant.delivery(after.parcel.endpoint_id, after.parcel.event_id).pk
-    due_before = before.next_at if before is not None else None
-    timer: list[Op] = []
-    if after.next_at is not None:
-        following = after.parcel.following().to_wire()
-        timer = timers.set_ops(tenant, owner, RETRY, RETRY, after.next_at, data=following, before=due_before)
-    elif due_before is not None:
-        timer = timers.clear_ops(tenant, owner, RETRY, before=due_before)
-    try:
-        table.transact([*webhooks.record_ops(tenant, after, attempt), *timer, *(beside or [])])
-    except ConditionFailed as refused:
-        if 0 not in refused.failed:
-            return False
-        webhooks.done(tenant, after.parcel)
-    return True
 
 
 def _begin_to_fail(tenant: Tenant, endpoint: Endpoint, now: int) -> None:

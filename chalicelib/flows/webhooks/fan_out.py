@@ -12,10 +12,8 @@ from chalicelib.core.events import ENDPOINT_DISABLED
 from chalicelib.features.projects import service as projects
 from chalicelib.features.webhooks import service as webhooks
 from chalicelib.features.webhooks.model import Attempt, Endpoint, Parcel
-from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
-from chalicelib.platform.table import ConditionFailed
 
 
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -55,8 +53,6 @@ def _is_its_own_end(event: DomainEvent, endpoint: Endpoint) -> bool:
 
 
 def _note_disabled(tenant: Tenant, parcel: Parcel) -> None:
-    attempt = Attempt(ids.new_id("wh_log"), parcel, "skipped", projects.now(tenant), error="endpoint_disabled")
-    try:
-        table.transact(webhooks.record_ops(tenant, *webhooks.judged(attempt)))
-    except ConditionFailed:
-        return  # noted before
+    webhooks.record(
+        tenant, Attempt(ids.new_id("wh_log"), parcel, "skipped", projects.now(tenant), error="endpoint_disabled")
+    )

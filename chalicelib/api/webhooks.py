@@ -1,7 +1,7 @@
 """Webhooks: where events are told to, how each delivery went, and what is to be sent again."""
 
 from chalicelib.core.clock import iso
-from chalicelib.core.schema import Page, PageQuery
+from chalicelib.core.schema import EmptyBody, Page, PageQuery
 from chalicelib.edge.call import Call
 from chalicelib.edge.router import Router
 from chalicelib.features.webhooks import service as webhooks
@@ -64,7 +64,7 @@ def update_endpoint(call: Call[None, EndpointPatch]) -> EndpointAnswer:
 
 @router.delete("/v1/webhooks/endpoints/{endpoint_id}", scope="webhooks:write", answer=RemovedEndpoint)
 def delete_endpoint(call: Call[None, None]) -> RemovedEndpoint:
-    """Delete an endpoint with its logs. What is on its way to it is not sent any more."""
+    """Delete an endpoint; its logs are not shown any more. What is on its way to it is not sent."""
     webhooks.remove(call.tenant, call.path["endpoint_id"])
     return RemovedEndpoint(id=call.path["endpoint_id"])
 
@@ -114,10 +114,12 @@ def list_endpoint_logs(call: Call[LogsQuery, None]) -> LogPage:
 @router.post(
     "/v1/webhooks/endpoints/{endpoint_id}/logs/{log_id}/replay",
     scope="webhooks:write",
+    body=EmptyBody,
+    may_be_empty=True,
     answer=QueuedWebhook,
     idempotent=True,
 )
-def replay_delivery(call: Call[None, None]) -> QueuedWebhook:
+def replay_delivery(call: Call[None, EmptyBody]) -> QueuedWebhook:
     """Send one webhook again, under the same id, whether it was delivered or not.
 
     If it fails it is tried again as a new one is.

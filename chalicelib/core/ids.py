@@ -23,6 +23,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ODD_CHARACTERS = _ALPHABET[1::2]
 _SHIFTS = range(125, -1, -5)
 _RANDOM_BITS = 80
+_MOMENT_CHARACTERS = 10
 _lock = threading.Lock()
 _last = 0
 
@@ -44,9 +45,15 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{new_ulid()}"
 
 
+def ulid_of(ident: str) -> str:
+    """What follows the prefix of an identifier; it grows with the moment at which it was made."""
+    return ident.rpartition("_")[2]
+
+
 def moment_of(ident: str) -> int:
     """The real moment at which an identifier was made, in ms."""
-    return sum(_ALPHABET.index(character) << 5 * n for n, character in enumerate(reversed(ident[-26:-16])))
+    digits = ulid_of(ident)[:_MOMENT_CHARACTERS]
+    return sum(_ALPHABET.index(character) << 5 * n for n, character in enumerate(reversed(digits)))
 
 
 def new_project_id(*, is_test: bool) -> str:

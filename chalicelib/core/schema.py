@@ -97,3 +97,17 @@ def _instant(text: object) -> object:
 
 Instant = Annotated[int, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 """A moment given as ISO 8601 text, a date being midnight UTC; milliseconds inside."""
+
+
+def _given(value: Any) -> Any:
+    if value is None:
+        raise ValueError("leave the field out, or give a value")
+    return value
+
+
+NotNull = BeforeValidator(_given)
+"""Of a field of a PATCH that may be left out and not be null."""
+
+
+class EmptyBody(Body):
+    """A request that says all by its path."""

@@ -29,7 +29,8 @@
 | webhook endpoint | `P#<p>#ENDPOINTS` | `<endpoint id>` | |
 | timers of an endpoint | `P#<p>#WHEP#<endpoint id>` | `TIMER#<name>` | due |
 | what an event's webhook says | `P#<p>#C#<c>`, or `P#<p>#HOOK#<event id>` | `HOOK#<event id>` | |
-| attempt to deliver an event to an endpoint | `P#<p>#WH#<endpoint id>#<event>#<event id>` | `<step>` | list `P#<p>#WHLOGS#<endpoint id>#<status>#<shard>` |
+| attempt of a webhook | `P#<p>#WH#<endpoint id>#<event>#<event id>` | `<step>` | list, in the next line |
+| the same in lists | `P#<p>#WHLOGS#<endpoint id>#<status>#<shard>` | `<moment>#<log id>` | |
 | pointer to what was not delivered | `P#<p>#UNDELIVERED#<endpoint id>#<shard>` | `<moment>#<event id>` | |
 | idempotent answer | `P#<p>#IDEM#<hash>` | `IDEM` | |
 """

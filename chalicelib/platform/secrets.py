@@ -10,6 +10,10 @@ from chalicelib.platform.config import settings
 _NONCE_BYTES = 12
 
 
+class SealBroken(Exception):
+    """What is sealed was sealed under another key, or for another row."""
+
+
 def hkdf(material: bytes, purpose: str) -> bytes:
     """32 bytes from secret material by HKDF-SHA256 (RFC 5869); `purpose` separates the uses of one secret."""
     from cryptography.hazmat.primitives.hashes import SHA256
@@ -33,10 +37,14 @@ def seal(key: bytes, plain: bytes, bound_to: str) -> bytes:
 
 
 def unseal(key: bytes, sealed: bytes, bound_to: str) -> bytes:
-    """What was sealed. Raises cryptography's InvalidTag for another key, another row or a changed byte."""
+    """What was sealed. Raises SealBroken for another key, another row or a changed byte."""
+    from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to.encode())
+    try:
+        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to.encode())
+    except InvalidTag:
+        raise SealBroken from None
 
 
 @cache

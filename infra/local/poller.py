@@ -58,6 +58,7 @@ class QueuePoller:
         self._function = function
         self._stop = stop
         self._free = threading.Semaphore(queue.concurrency)
+        self._needs_places = queue.batch_size < _RECEIVED_AT_ONCE
 
     def poll(self) -> None:
         """Take messages until asked to stop; what is in hand is finished first."""
@@ -81,7 +82,8 @@ class QueuePoller:
             if self._stop.is_set():
                 return 0
         places = 1
-        while places * self._queue.batch_size < _RECEIVED_AT_ONCE and self._free.acquire(blocking=False):
+        # Each message of a small batch may be one of another group, which needs a place of its own.
+        while self._needs_places and places < _RECEIVED_AT_ONCE and self._free.acquire(blocking=False):
             places += 1
         return places
 
@@ -90,7 +92,7 @@ class QueuePoller:
             return []
         answer = self._sqs.receive_message(
             QueueUrl=self._queue.url,
-            MaxNumberOfMessages=min(self._queue.batch_size * places, _RECEIVED_AT_ONCE),
+            MaxNumberOfMessages=places if self._needs_places else _RECEIVED_AT_ONCE,
             WaitTimeSeconds=_WAIT_S,
             VisibilityTimeout=LEASE_S,
             MessageSystemAttributeNames=["All"],
@@ -99,27 +101,33 @@ class QueuePoller:
         return answer.get("Messages", [])
 
     def _work(self, run: Sequence[Batch]) -> None:
-        """Hand on the batches one after the other; those that wait stay hidden too."""
+        """Hand on the batches one after the other, until one fails; those that wait stay hidden meanwhile."""
         waiting = [message for batch in run for message in batch]
         done = threading.Event()
         keeper = threading.Thread(target=self._keep_hidden, args=(waiting, done), name="lease", daemon=True)
         keeper.start()
         try:
-            for batch in run:
-                self._handle(batch, waiting)
+            for n, batch in enumerate(run):
+                if not self._handle(batch, waiting):
+                    self._hide([message for later in run[n + 1 :] for message in later], 0)
+                    break
         except (BotoCoreError, ClientError) as error:
             _log.warning("%s: %s", self._queue.function_name, error)
+        except Exception:
+            _log.exception("%s: a batch was not finished", self._queue.function_name)
         finally:
             done.set()
             keeper.join()
             self._free.release()
 
-    def _handle(self, batch: Batch, waiting: list[MessageTypeDef]) -> None:
+    def _handle(self, batch: Batch, waiting: list[MessageTypeDef]) -> bool:
+        """True where the function finished all of the batch."""
         failed = self._call(batch)
         for message in batch:
             waiting.remove(message)
         self._delete([message for message in batch if message["MessageId"] not in failed])
         self._give_back([message for message in batch if message["MessageId"] in failed])
+        return not failed
 
     def _call(self, messages: Sequence[MessageTypeDef]) -> set[str]:
         """Ids of the messages that the function did not finish; all of them where it raised."""
@@ -149,6 +157,8 @@ class QueuePoller:
             self._hide(messages, min(2 ** (max(map(_receives, messages)) - 1), _LONGEST_RETRY_S))
 
     def _hide(self, messages: Sequence[MessageTypeDef], seconds: int) -> None:
+        if not messages:
+            return
         entries = [
             {"Id": str(i), "ReceiptHandle": m["ReceiptHandle"], "VisibilityTimeout": seconds}
             for i, m in enumerate(messages)

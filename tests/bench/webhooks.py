@@ -33,7 +33,7 @@ def findings(world: World) -> list[Finding]:
     """The calls around a request, and rounds of each kind in turn, so that the machine's other work falls on all."""
     aws.use(GROWTHOS_ALLOW_PRIVATE_WEBHOOKS="1")
     try:
-        with _sink() as port:
+        with sink() as port:
             return _measured(world, hook(world.client, f"http://127.0.0.1:{port}/hook", "contact.created"), port)
     finally:
         aws.use(GROWTHOS_ALLOW_PRIVATE_WEBHOOKS="")
@@ -111,7 +111,8 @@ def _seconds(run: Callable[[], None]) -> float:
 
 
 @contextmanager
-def _sink() -> Iterator[int]:
+def sink() -> Iterator[int]:
+    """A receiver in a process of its own; its port."""
     with subprocess.Popen([sys.executable, "-m", "tests.bench.sink"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

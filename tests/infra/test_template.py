@@ -33,7 +33,7 @@ def test_each_worker_is_fed_by_what_the_design_names() -> None:
         EventSource("jobs", "sqs", "JobsQueue", 1, partial_failures=True, max_concurrency=8),
         EventSource("timers", "sqs", "TimersQueue", 10, partial_failures=True, max_concurrency=32),
         EventSource("webhooks", "sqs", "WebhooksQueue", 1, partial_failures=True, max_concurrency=200),
-        EventSource("webhooks_slow", "sqs", "WebhooksSlowQueue", 1, partial_failures=True, max_concurrency=40),
+        EventSource("webhooks_slow", "sqs", "WebhooksSlowQueue", 1, partial_failures=True, max_concurrency=200),
         EventSource("minute", "schedule", "rate(1 minute)", 1, partial_failures=False),
     ]
 
@@ -105,6 +105,10 @@ def test_each_dead_letter_queue_and_the_streams_delay_have_an_alarm() -> None:
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["BusDeadLetterQueue", "QueueName"]}'),
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["JobsDeadLetterQueue", "QueueName"]}'),
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["TimersDeadLetterQueue", "QueueName"]}'),
+        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["WebhooksDeadLetterQueue", "QueueName"]}'),
+        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["WebhooksSlowDeadLetterQueue", "QueueName"]}'),
+        ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["WebhooksQueue", "QueueName"]}'),
+        ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["WebhooksSlowQueue", "QueueName"]}'),
         ("IteratorAge", '{"Ref": "Bus"}'),
     } <= watched
 

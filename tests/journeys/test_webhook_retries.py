@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from chalicelib.core import clock
+from chalicelib.features.webhooks import service as webhooks
 from chalicelib.platform import outbound
 from chalicelib.platform.config import settings
 from tests.support.authority import Authority
 from tests.support.far_side import OK, Script, Visit, answering, refusing_port
 from tests.support.hook_world import HookWorld
 from tests.support.hooks import Hook, hook
-from tests.support.receiver import Receiver
+from tests.support.receiver import Delivered, Receiver
 
 WAITS = (300_000, 1_800_000, 10_800_000, 72_000_000)
 """Milliseconds that the contract states between attempts, at the most."""
@@ -48,6 +49,11 @@ WAYS: dict[str, tuple[Script | bytes, int | None, str]] = {
     "404": (answer("404 Not Found"), 404, "http_404"),
     "429": (answer("429 Too Many", "Retry-After: 60"), 429, "http_429"),
     "503": (answer("503 Unavailable"), 503, "http_503"),
+    "503, a date out of all time": (
+        answer("503 Unavailable", "Retry-After: Mon, 01 Jan 2026 00:00:00 +9999999999999"),
+        503,
+        "http_503",
+    ),
     "301": (answer("301 Moved", "Location: https://example.com/"), 301, "http_301"),
     "timeout": (silence, None, "timeout"),
     "reset": (reset, None, "connection_reset"),
@@ -349,3 +355,64 @@ def test_what_was_queued_before_its_endpoint_became_slow_is_handed_over_without_
     world.settle()
     assert to.attempts() == [("delivered", 200, 1)] * 3
     assert len(receiver.got) == 3
+
+
+def test_an_answer_of_the_former_url_says_nothing_of_the_new_one(
+    world: HookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, status in enumerate((410, 500)):
+        to = hook(world.client, receiver.url(f"/old/{number}"), "contact.created")
+
+        def move(_request: Delivered, to: Hook = to, status: int = status, number: int = number) -> int:
+            world.client.patch(to.path, {"url": receiver.url(f"/new/{number}")})
+            return status
+
+        receiver.answer = move
+        world.happen(f"u{number}")
+        shown = to.shown
+        assert (shown["status"], shown["failing_since"]) == ("enabled", None)
+        world.client.delete(to.path)
+
+
+def test_a_success_beside_the_first_failure_keeps_the_endpoint(world: HookWorld, receiver: Receiver) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
+    inner: list[str] = []
+
+    def fail_within_a_success(request: Delivered) -> int:
+        if request.data["contact"]["external_id"] == "fails":
+            return 500
+        if not inner:
+            # The other attempt begins and fails while this one, which has read the endpoint, waits for its answer.
+            inner.append("fails")
+            world.client.post("/v1/contacts", {"external_id": "fails"})
+            world.run_bus()
+            world.run_webhooks()
+        return 200
+
+    receiver.answer = fail_within_a_success
+    world.happen("succeeds")
+    assert to.shown["failing_since"] is not None
+    world.advance(6 * clock.DAY)
+    assert (to.shown["status"], to.shown["failing_since"]) == ("enabled", None)
+
+
+@pytest.mark.parametrize("status", [410, 500])
+def test_a_sample_says_nothing_of_the_endpoint(world: HookWorld, receiver: Receiver, status: int) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
+    before = to.shown
+    receiver.answer = lambda _request: status
+    world.client.post(f"{to.path}/test", {"event": "contact.created"})
+    world.settle()
+    assert to.shown == before
+    assert to.attempts() == [("failed", status, 1)]
+
+
+def test_a_secret_that_cannot_be_read_any_more_is_told_by_the_log(
+    world: HookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
+    monkeypatch.setattr(webhooks, "derive", lambda _purpose: b"k" * 32)
+    world.happen()
+    (log,) = to.logs()
+    assert (log["status"], log["error"]) == ("failed", "secret_unreadable")
+    assert receiver.got == []

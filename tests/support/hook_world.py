@@ -1,7 +1,8 @@
 """A project with its API and all workers on a table in memory, for tests that need many webhooks."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,14 @@ class HookWorld(World):
         self.tenant = Tenant(made.project_id)
         self.client = Client(made.secret_key)
         self.settle()
+
+    def deliver(self, handle: pipeline.Handler, event: dict[str, Any]) -> None:
+        """Hand something over to a worker; one that dies, or fails, is given it again."""
+        for _ in range(pipeline.RECEIVES):
+            with suppress(pipeline.Killed):
+                if handle(event, pipeline.Context()) == {"batchItemFailures": []}:
+                    return
+        raise AssertionError(f"given up: {event}")
 
     @property
     def now(self) -> int:

@@ -3,6 +3,7 @@
 Conditions are judged by their own tree, transactions are all or nothing, and each write leaves its stream record.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ class MemoryTable:
         self.records: list[dict[str, Any]] = []
         self.on_call: Callable[[str], None] = lambda _name: None
         self.after_call: Callable[[str], None] = lambda _name: None
+        self._lock = threading.RLock()
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let the product use this table."""
@@ -46,7 +48,8 @@ class MemoryTable:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self.on_call(name)
-            result = act(*args, **kwargs)
+            with self._lock:
+                result = act(*args, **kwargs)
             self.after_call(name)
             return result
 
@@ -147,6 +150,7 @@ class MemoryTable:
     ) -> list[tuple[str, Key]]:
         names = (f"{index}_pk", f"{index}_sk") if index else ("PK", "SK")
         low, high = between or ("", "\U0010ffff")
+        assert low <= high, "the service refuses bounds that are the wrong way round"
         found = [
             (str(row[names[1]]), key)
             for key, row in self.rows.items()

@@ -1,9 +1,11 @@
 """Which events an endpoint asked for, and which secrets sign."""
 
+from dataclasses import replace
+
 import pytest
 
-from chalicelib.core import events
-from chalicelib.features.webhooks.model import FORMER_SECRETS_MAX, SECRET_LASTS, Endpoint, Parcel, Secret, matches
+from chalicelib.core import events, ids
+from chalicelib.features.webhooks.model import FORMER_SECRETS_MAX, KEPT, SECRET_LASTS, Endpoint, Parcel, Secret, matches
 
 NOW = 1_770_000_000_000
 ENDPOINT = Endpoint("whep_1", "https://x.io", ("contact.*",), (Secret(b"1"),), created_at=NOW, updated_at=NOW)
@@ -37,9 +39,17 @@ def test_the_contracts_events_can_be_asked_for() -> None:
     assert len(set(events.WEBHOOKS)) == len(events.WEBHOOKS) == 29
 
 
-def test_what_happened_before_an_endpoint_was_made_is_not_told_to_it() -> None:
-    assert not ENDPOINT.wants("contact.created", NOW - 1)
-    assert ENDPOINT.wants("contact.created", NOW)
+def test_what_was_received_before_an_endpoint_was_made_is_not_told_to_it() -> None:
+    before, made, after = (ids.new_id(prefix) for prefix in ("evt", "whep", "evt"))
+    endpoint = replace(ENDPOINT, id=made)
+    assert not endpoint.wants("contact.created", before, NOW)
+    assert endpoint.wants("contact.created", after, NOW)
+
+
+def test_an_endpoint_that_was_disabled_a_month_ago_is_given_up() -> None:
+    endpoint, event = replace(ENDPOINT.disabled("gone", NOW), id=ids.new_id("whep")), ids.new_id("evt")
+    assert endpoint.wants("contact.created", event, NOW + KEPT)
+    assert not endpoint.wants("contact.created", event, NOW + KEPT + 1)
 
 
 def test_a_former_secret_signs_for_24_hours_to_the_millisecond() -> None:

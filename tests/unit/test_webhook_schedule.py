@@ -56,6 +56,8 @@ def test_a_short_wait_that_is_asked_for_does_not_use_the_attempts_up(attempt: in
         ("soon", None),
         ("-5", None),
         ("1.5", None),
+        ("Mon, 01 Jan 2026 00:00:00 +9999999999999", None),
+        ("Mon, 1 Jan 111111111111111111111111 0:0:0", None),
         ("\u0661\u0662", None),
     ],
 )

@@ -182,6 +182,7 @@ def has_absorbed(tenant: Tenant, contact_id: str, source: Source) -> None:
     """Nothing of a source is left to be moved to the contact, or to be removed. May be repeated."""
     if source.anonymous_id is None:
         store.drop_tags(tenant, source.contact_id)
+        store.hand_on_webhooks(tenant, source.contact_id, heir(tenant, contact_id))
 
     def act() -> None:
         contact = heir(tenant, contact_id)

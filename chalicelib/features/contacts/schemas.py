@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from chalicelib.core import strict_json
 from chalicelib.core.bounds import MAX_NAME_BYTES, MAX_NESTING, MAX_VALUE_BYTES, has_control, trait_name_fault
 from chalicelib.core.clock import iso
-from chalicelib.core.schema import Answer, Body
+from chalicelib.core.schema import Answer, Body, NotNull
 from chalicelib.features.contacts.model import (
     MAX_TAG_BYTES,
     MAX_TAGS,
@@ -58,15 +58,6 @@ Traits = Annotated[dict[TraitName, TraitValue], Field(max_length=MAX_TRAIT_KEYS)
 Tags = Annotated[list[Annotated[str, AfterValidator(_tag)]], Field(max_length=MAX_TAGS)]
 Email = Annotated[str, StringConstraints(max_length=320), AfterValidator(_email)]
 ExternalId = Annotated[str, AfterValidator(_external_id)]
-
-
-def _given(value: Any) -> Any:
-    if value is None:
-        raise ValueError("leave the field out, or give a value")
-    return value
-
-
-NotNull = BeforeValidator(_given)
 
 
 class ContactPatch(Body):

@@ -21,6 +21,8 @@ _BESIDE_EVENTS = (("COUNTED$", "EVT"), ("EVT$", "~"))
 """Sort keys after those of `CONTACT` and of `COUNTED#…`, but for `EVT#…`."""
 
 _CLAIMANTS_AT_ONCE = 25
+_WEBHOOK = "HOOK#"
+_WEBHOOKS_AT_ONCE = 20
 _MAX_BYTES = 380_000
 """What a contact's row may have: the table takes 409,600 bytes."""
 
@@ -214,6 +216,17 @@ def drop_tags(tenant: Tenant, contact_id: str) -> None:
     ops = [Delete(Key(item["PK"], item["SK"])) for item in page.items]
     for start in range(0, len(ops), table.MAX_TRANSACTION):
         table.transact(ops[start : start + table.MAX_TRANSACTION])
+
+
+def hand_on_webhooks(tenant: Tenant, contact_id: str, heir: Contact | None) -> None:
+    """Move what webhooks say of a contact to the one that has absorbed it, or remove it where that one is gone."""
+    while rows := table.query(tenant.contact(contact_id).pk, prefix=_WEBHOOK, limit=_WEBHOOKS_AT_ONCE).items:
+        ops: list[Op] = [Delete(Key(row["PK"], row["SK"])) for row in rows]
+        if heir is not None and heir.status == "active":
+            for row in rows:
+                attrs = {name: value for name, value in row.items() if name not in ("PK", "SK")}
+                ops.append(Put(Key(tenant.contact(heir.id).pk, row["SK"]), attrs))
+        table.transact(ops)
 
 
 def tag_ops(tenant: Tenant, contact: Contact, before: Sequence[str]) -> list[Op]:

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from chalicelib.core.bounds import has_control
 from chalicelib.core.clock import iso
-from chalicelib.core.schema import Answer, Body
+from chalicelib.core.schema import Answer, Body, NotNull
 from chalicelib.features.segments.model import NAME_MAX, Segment, Status, Type
 
 _CONTACTS_AT_ONCE = 100
@@ -64,14 +64,8 @@ class NewSegment(Body):
 class SegmentPatch(Body):
     """What to change; fields that are not sent stay as they are."""
 
-    name: Name | None = None
-    rules: Annotated[Rules | None, Field(description="Replaces all rules.")] = None
-
-    @model_validator(mode="after")
-    def _no_nulls(self) -> "SegmentPatch":
-        if any(getattr(self, name) is None for name in self.model_fields_set):
-            raise ValueError("leave a field out, or give a value")
-        return self
+    name: Annotated[Name | None, NotNull] = None
+    rules: Annotated[Rules | None, NotNull, Field(description="Replaces all rules.")] = None
 
 
 class RulesBody(Body):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from chalicelib.core import clock, events
+from chalicelib.core import clock, events, ids
 
 MAX_ENDPOINTS = 50
 KEPT = 30 * clock.DAY
@@ -29,6 +29,11 @@ STATUSES: tuple[LogStatus, ...] = get_args(LogStatus)
 
 GONE = 410
 """The status by which a receiver says that it wants nothing more."""
+
+CONTACT_DELETED = "contact_deleted"
+EXPIRED = "expired"
+ENDPOINT_DISABLED = "endpoint_disabled"
+"""Why an attempt was skipped."""
 
 _ATTEMPTS_MAX = 100
 _ALL = "*"
@@ -63,9 +68,14 @@ class Endpoint:
     is_slow: bool = False
     version: int = 1
 
-    def wants(self, event: str, created_at: int) -> bool:
-        """True where it asked for events of that name before this one happened."""
-        return created_at >= self.created_at and any(matches(pattern, event) for pattern in self.events)
+    def wants(self, event: str, event_id: str, now: int) -> bool:
+        """True where it is there longer than the event, asked for its name, and was not disabled a month ago.
+
+        Ids tell the order of receipt, on a test project's standing clock too.
+        """
+        is_older = ids.ulid_of(self.id) < ids.ulid_of(event_id)
+        is_given_up = self.disabled_at is not None and now - self.disabled_at > KEPT
+        return is_older and not is_given_up and any(matches(pattern, event) for pattern in self.events)
 
     def signing(self, now: int) -> list[bytes]:
         """The sealed secrets that sign at `now`, the newest first."""
@@ -94,8 +104,8 @@ class Endpoint:
 class Parcel:
     """One attempt that is to be made. `contact_id` tells with whose rows what it says is kept.
 
-    Runs are counted from 0, each replay being the next one, and attempts from 1 in each run; `replay` names the request
-    that began the run. `created_at` is the event's.
+    Runs are counted from 0, each replay being the next one, and attempts from 1 in each run. `replay` names the request
+    for all that failed which began the run, and is None where one webhook was asked for. `created_at` is the event's.
     """
 
     endpoint_id: str
@@ -136,7 +146,7 @@ class Parcel:
         """The attempt after this one."""
         return replace(self, attempt=self.attempt + 1)
 
-    def again(self, replay: str) -> "Parcel":
+    def again(self, replay: str | None = None) -> "Parcel":
         """The first attempt of a replay."""
         return replace(self, run=self.run + 1, attempt=1, replay=replay)
 
@@ -157,6 +167,11 @@ class Attempt:
     took_ms: int | None = None
     error: str | None = None
     response_body: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """True where nothing is left to be sent: it was delivered, or what it would say is gone."""
+        return self.status == "delivered" or self.error in (CONTACT_DELETED, EXPIRED)
 
 
 def matches(pattern: str, event: str) -> bool:

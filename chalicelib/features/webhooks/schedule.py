@@ -43,8 +43,7 @@ def parse_retry_after(text: str | None, real_now: int) -> int | None:
         return min(int(text) * clock.SECOND, _RETRY_AFTER_MAX)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return max(0, round(moment.timestamp() * clock.SECOND) - real_now)
+    except (ValueError, OverflowError, TypeError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0, round(moment.timestamp() * clock.SECOND) - real_now)

@@ -3,11 +3,11 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from chalicelib.core import events
 from chalicelib.core.clock import iso
-from chalicelib.core.schema import Answer, Body, Instant, Page, PageQuery
+from chalicelib.core.schema import Answer, Body, Instant, NotNull, Page, PageQuery
 from chalicelib.features.webhooks.model import (
     Attempt,
     DisabledReason,
@@ -75,17 +75,11 @@ class NewEndpoint(Body):
 class EndpointPatch(Body):
     """What to change; fields that are not sent stay as they are."""
 
-    url: Url | None = None
-    events: Patterns | None = None
+    url: Annotated[Url | None, NotNull] = None
+    events: Annotated[Patterns | None, NotNull] = None
     status: Annotated[
-        EndpointStatus | None, Field(description="`enabled` forgets what the endpoint was disabled for.")
+        EndpointStatus | None, NotNull, Field(description="`enabled` forgets what the endpoint was disabled for.")
     ] = None
-
-    @model_validator(mode="after")
-    def _no_nulls(self) -> "EndpointPatch":
-        if any(getattr(self, name) is None for name in self.model_fields_set):
-            raise ValueError("leave a field out, or give a value")
-        return self
 
 
 class SecretRotation(Body):
@@ -107,11 +101,12 @@ class ReplayBody(Body):
     until: Annotated[Instant | None, Field(description="Up to now without it.")] = None
     events: Patterns | None = None
 
-    @model_validator(mode="after")
-    def _forward(self) -> "ReplayBody":
-        if self.until is not None and self.until < self.since:
-            raise ValueError("until is before since")
-        return self
+    @field_validator("until")
+    @classmethod
+    def _forward(cls, until: int | None, info: ValidationInfo) -> int | None:
+        if until is not None and until < info.data.get("since", until):
+            raise ValueError("This is before `since`.")
+        return until
 
 
 class LogsQuery(PageQuery):
@@ -203,7 +198,7 @@ class QueuedReplay(Answer):
     status: Literal["queued"] = "queued"
 
 
-def fields(endpoint: Endpoint) -> dict[str, object]:
+def answer_fields(endpoint: Endpoint) -> dict[str, object]:
     """What an EndpointAnswer says of an endpoint."""
     return {
         "id": endpoint.id,
@@ -220,7 +215,7 @@ def fields(endpoint: Endpoint) -> dict[str, object]:
 
 def shown(endpoint: Endpoint) -> EndpointAnswer:
     """The endpoint as its callers see it."""
-    return EndpointAnswer.model_validate(fields(endpoint))
+    return EndpointAnswer.model_validate(answer_fields(endpoint))
 
 
 def log_shown(attempt: Attempt) -> LogAnswer:

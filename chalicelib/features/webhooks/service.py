@@ -45,10 +45,13 @@ _PURPOSE = "webhook-secrets"
 
 endpoint = store.endpoint
 body = store.body
+forget_bodies = store.forget_bodies
 body_op = store.body_op
 body_key = store.body_key
 endpoint_key = store.endpoint_key
 done_keys = store.done_keys
+pointer_key = store.pointer_key
+forgive = store.forgive
 standing = store.load_some
 note_failing = store.note_failing
 position_of = store.position_of
@@ -87,7 +90,7 @@ def create(tenant: Tenant, body: "NewEndpoint", now: int, receipt: Receipt) -> "
 
     Raises ValidationFailed where nothing may be sent to its URL, Conflict where the project has too many.
     """
-    from chalicelib.features.webhooks.schemas import EndpointWithSecret, fields
+    from chalicelib.features.webhooks.schemas import EndpointWithSecret, answer_fields
 
     _check_url(body.url)
     secret = body.secret or signing.new_secret()
@@ -100,7 +103,7 @@ def create(tenant: Tenant, body: "NewEndpoint", now: int, receipt: Receipt) -> "
         created_at=now,
         updated_at=now,
     )
-    answer = EndpointWithSecret.model_validate(fields(made) | {"secret": secret})
+    answer = EndpointWithSecret.model_validate(answer_fields(made) | {"secret": secret})
 
     def write() -> None:
         version = definitions.version(tenant)
@@ -115,7 +118,7 @@ def create(tenant: Tenant, body: "NewEndpoint", now: int, receipt: Receipt) -> "
 
 def update(tenant: Tenant, endpoint_id: str, patch: "EndpointPatch", now: int) -> Endpoint:
     """Change an endpoint. Raises NotFound, and ValidationFailed where nothing may be sent to its URL."""
-    if patch.url is not None:
+    if patch.url is not None and patch.url != get(tenant, endpoint_id).url:
         _check_url(patch.url)
 
     def write() -> Endpoint:
@@ -134,7 +137,7 @@ def rotate(tenant: Tenant, endpoint_id: str, secret: str | None, now: int, recei
     Raises NotFound, and Conflict where too many sign already.
     """
     from chalicelib.core.clock import iso
-    from chalicelib.features.webhooks.schemas import RotatedEndpoint, fields
+    from chalicelib.features.webhooks.schemas import RotatedEndpoint, answer_fields
 
     text = secret or signing.new_secret()
 
@@ -144,7 +147,7 @@ def rotate(tenant: Tenant, endpoint_id: str, secret: str | None, now: int, recei
         if len(after.secrets) > 1 + FORMER_SECRETS_MAX:
             raise Conflict("The secret was changed too often. Former ones sign for 24 hours: try again when one ended.")
         ends = {"secret": text, "previous_secret_expires_at": iso(now + SECRET_LASTS)}
-        answer = RotatedEndpoint.model_validate(fields(after) | ends)
+        answer = RotatedEndpoint.model_validate(answer_fields(after) | ends)
         receipt.commit([store.put(tenant, after, before)], 200, answer.model_dump(mode="json"))
         return answer
 
@@ -255,28 +258,26 @@ def record(tenant: Tenant, made: Attempt, beside: Sequence[Op] = ()) -> bool:
     marked = [Delete(_mark(tenant, parcel))] if tenant.is_test else []
     log = store.attempt_op(tenant, made)
     rest: list[Op] = list(beside)
-    if made.status == "delivered" and parcel.step > 1:
+    if made.is_final and parcel.step > 1:
         rest = [store.pointer_op(tenant, made), *rest]
-    elif made.status != "delivered" and not parcel.is_test:
+    elif not made.is_final and not parcel.is_test:
         rest = [store.not_taken_over(tenant, parcel), store.pointer_op(tenant, made), *rest]
     try:
         _write([log, *rest, *marked])
     except ConditionFailed as refused:
         if 0 in refused.failed:
             done(tenant, parcel)
-        elif made.status != "delivered" and 1 in refused.failed:
-            return record_log(tenant, made)
+        elif not made.is_final and 1 in refused.failed:
+            _record_log(tenant, made)
         else:
             return False
     return True
 
 
-def record_log(tenant: Tenant, made: Attempt) -> bool:
-    """Record an attempt of which nothing follows."""
+def _record_log(tenant: Tenant, made: Attempt) -> None:
     with suppress(ConditionFailed):
         table.write(store.attempt_op(tenant, replace(made, next_at=None)))
     done(tenant, made.parcel)
-    return True
 
 
 def logs(
@@ -311,6 +312,11 @@ def replayable(tenant: Tenant, endpoint_id: str, log_id: str, now: int) -> Parce
         raise NotFound("There is no such log.")
     check_enabled(to)
     return last.parcel
+
+
+def has_delivered_since(tenant: Tenant, endpoint_id: str, moment: int) -> bool:
+    """True where an attempt since that moment, in ms on the project's clock, was delivered; the index lags."""
+    return bool(store.logs(tenant, endpoint_id, Range(), 1, "delivered", None, moment).rows)
 
 
 def check_enabled(to: Endpoint) -> None:

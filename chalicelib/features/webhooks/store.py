@@ -4,7 +4,7 @@
 |---|---|
 | endpoint | the fields of `model.Endpoint`; `secrets` as maps |
 | `HOOK#<event id>` | `body`: what the event's webhook says; expires |
-| attempt | the fields of `model.Attempt` and of its parcel; it is the log, and says that the attempt was made; expires |
+| attempt | the fields of `model.Attempt` and of its parcel: the log, and what says that it was made; expires |
 | pointer to what was not delivered | the parcel of the last attempt; a base row, read consistently; expires |
 """
 
@@ -53,7 +53,10 @@ def put(tenant: Tenant, after: Endpoint, before: Endpoint | None) -> Op:
         return Put(tenant.endpoint(after.id), _attributes(after), attr("PK").not_exists())
     new = _attributes(after) | {"version": before.version + 1}
     old = _attributes(before)
-    changed = {name: value for name, value in new.items() if value != old[name]}
+    # What is forgotten is written in any case: an attempt may have noted it since.
+    is_clean = after.url != before.url or (after.status == "enabled" and before.status == "disabled")
+    anyway = {"failing_since", "is_slow"} if is_clean else set()
+    changed = {name: value for name, value in new.items() if value != old[name] or name in anyway}
     return Update(
         tenant.endpoint(after.id),
         set_={name: value for name, value in changed.items() if value is not None},
@@ -67,27 +70,33 @@ def remove(tenant: Tenant, endpoint_id: str) -> Op:
 
 
 def disable(tenant: Tenant, after: Endpoint) -> Op:
-    """Disable an endpoint, unless that was done meanwhile, or it is gone."""
+    """Disable an endpoint; refused where that was done meanwhile, it has another URL, or it is gone."""
     told = {name: _attributes(after)[name] for name in ("status", "disabled_at", "disabled_reason")}
-    still: Condition = attr("status").eq("enabled")
+    still: Condition = attr("status").eq("enabled") & attr("url").eq(after.url)
     if after.disabled_reason == "failing":
         still = still & attr("failing_since").eq(after.failing_since)
     return Update(tenant.endpoint(after.id), set_=told, add={"version": 1}, condition=still)
 
 
-def note_failing(tenant: Tenant, endpoint_id: str, now: int) -> Op:
-    """Note the first failure; refused where one is noted, or the endpoint is disabled or gone."""
-    is_news = attr("status").eq("enabled") & attr("failing_since").not_exists()
-    return Update(tenant.endpoint(endpoint_id), set_={"failing_since": now}, condition=is_news)
+def note_failing(tenant: Tenant, known: Endpoint, now: int) -> Op:
+    """Note the first failure; refused where one is noted, or the endpoint is disabled, gone, or has another URL."""
+    is_news = attr("status").eq("enabled") & attr("url").eq(known.url) & attr("failing_since").not_exists()
+    return Update(tenant.endpoint(known.id), set_={"failing_since": now}, condition=is_news)
+
+
+def forgive(tenant: Tenant, known: Endpoint) -> Op:
+    """Forget the first failure; refused where another one was noted."""
+    still = attr("failing_since").eq(known.failing_since)
+    return Update(tenant.endpoint(known.id), remove=["failing_since"], condition=still)
 
 
 def note_health(tenant: Tenant, known: Endpoint, *, is_slow: bool, has_delivered: bool) -> Op:
-    """Note what a last attempt tells of an endpoint, as it was known before; refused where it is gone."""
+    """Note what a last attempt tells of an endpoint; refused where it is gone, or has another URL."""
     return Update(
         tenant.endpoint(known.id),
         set_={"is_slow": is_slow},
         remove=["failing_since"] if has_delivered else [],
-        condition=attr("PK").exists(),
+        condition=attr("url").eq(known.url),
     )
 
 
@@ -144,13 +153,23 @@ def not_taken_over(tenant: Tenant, parcel: Parcel) -> Check:
     return Check(_attempt_key(tenant, parcel, parcel.next_run), attr("PK").not_exists())
 
 
+def pointer_key(tenant: Tenant, parcel: Parcel) -> Key:
+    """Where it is told that an event was not delivered."""
+    return tenant.undelivered(parcel.endpoint_id, parcel.event_id, parcel.created_at)
+
+
 def pointer_op(tenant: Tenant, made: Attempt) -> Op:
-    """Remember that the event was not delivered, or that it was."""
-    parcel = made.parcel
-    pointer = tenant.undelivered(parcel.endpoint_id, parcel.event_id, parcel.created_at)
-    if made.status == "delivered":
+    """Remember that the event was not delivered, or that it was, or can't be any more."""
+    pointer = pointer_key(tenant, made.parcel)
+    if made.is_final:
         return Delete(pointer)
-    return Put(pointer, parcel.to_wire() | {"ttl": table.ttl(tenant, KEPT)})
+    return Put(pointer, made.parcel.to_wire() | {"ttl": table.ttl(tenant, KEPT)})
+
+
+def forget_bodies(tenant: Tenant, event_ids: Iterable[str], contact_id: str) -> None:
+    """Remove what webhooks say of a contact."""
+    for event_id in event_ids:
+        table.write(Delete(tenant.webhook(event_id, contact_id)))
 
 
 def last_attempt(tenant: Tenant, parcel: Parcel) -> Attempt | None:
@@ -194,8 +213,10 @@ def undelivered(
     tenant: Tenant, endpoint_id: str, shard: int, after: str, until: str, limit: int
 ) -> list[tuple[str, Parcel]]:
     """The last attempts of what failed or still does, each with its position, from `after` on, read consistently."""
-    partition = tenant.undelivered_partitions(endpoint_id)[shard]
-    page = table.query(partition, between=(after or FIRST, until), limit=limit)
+    low = after or FIRST
+    if low >= until:
+        return []
+    page = table.query(tenant.undelivered_partitions(endpoint_id)[shard], between=(low, until), limit=limit)
     return [(item["SK"], _parcel(item)) for item in page.items]
 
 

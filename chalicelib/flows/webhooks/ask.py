@@ -9,7 +9,7 @@ from typing import Any, Final
 from chalicelib.core import events, ids
 from chalicelib.core.errors import ValidationFailed, detail
 from chalicelib.features.webhooks import service as webhooks
-from chalicelib.features.webhooks.model import Parcel, matches
+from chalicelib.features.webhooks.model import KEPT, Parcel, matches
 from chalicelib.platform import jobs, outbox
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
@@ -43,7 +43,7 @@ def sample(tenant: Tenant, endpoint_id: str, event: str, now: int, receipt: Rece
 
 def again(tenant: Tenant, endpoint_id: str, log_id: str, now: int, receipt: Receipt) -> dict[str, Any]:
     """Send once more what a log tells of; what is on its way. Raises NotFound; Conflict where it is disabled."""
-    parcel = webhooks.replayable(tenant, endpoint_id, log_id, now).again(ids.new_ulid())
+    parcel = webhooks.replayable(tenant, endpoint_id, log_id, now).again()
     answer = _queued(parcel)
     told = outbox.emit(tenant, events.WEBHOOK_DUE, parcel.to_wire(), now)
     receipt.commit([told], 200, answer)
@@ -61,13 +61,16 @@ def replay(
 ) -> None:
     """Send all again that failed or still does, of events in a span of moments in ms, the second one exclusive.
 
-    Raises NotFound; Conflict where the endpoint is disabled.
+    Raises NotFound; Conflict where the endpoint is disabled; ValidationFailed for a span of the future.
     """
+    if span[0] > span[1]:
+        message = "This moment has not come yet."
+        raise ValidationFailed(message, details=[detail("since", "in_the_future", message)])
     webhooks.check_enabled(webhooks.get(tenant, endpoint_id))
     data = {
         "endpoint_id": endpoint_id,
-        "since": span[0],
-        "until": span[1],
+        "since": max(0, span[0], now - KEPT),
+        "until": max(0, span[1]),
         "events": patterns and list(patterns),
         "replay": ids.new_ulid(),
     }
@@ -88,6 +91,9 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
     endpoint_id, patterns = str(data["endpoint_id"]), data["events"]
     since, until = webhooks.position_of(data["since"]), webhooks.position_of(data["until"])
     shard, after = data.get("at") or (0, "")
+    to = webhooks.standing(tenant, [endpoint_id]).get(endpoint_id)
+    if to is None or to.status == "disabled":
+        return None
     while True:
         found, following = webhooks.undelivered(tenant, endpoint_id, (shard, after or since), until, _PAGE)
         wanted = [

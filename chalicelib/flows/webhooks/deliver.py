@@ -5,7 +5,7 @@ with the end of an endpoint that is gone. A death before leads to the same attem
 the attempt is passed over. An endpoint's health is noted before the record: noted twice it is the same.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chalicelib.core import clock, ids
@@ -15,10 +15,22 @@ from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
 from chalicelib.features.webhooks import schedule
 from chalicelib.features.webhooks import service as webhooks
-from chalicelib.features.webhooks.model import FAILING_MAX, GONE, SLOW, Attempt, Endpoint, LogStatus, Parcel
+from chalicelib.features.webhooks.model import (
+    CONTACT_DELETED,
+    ENDPOINT_DISABLED,
+    EXPIRED,
+    FAILING_MAX,
+    GONE,
+    SLOW,
+    Attempt,
+    Endpoint,
+    LogStatus,
+    Parcel,
+)
 from chalicelib.platform import outbound, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbound import Answer
+from chalicelib.platform.secrets import SealBroken
 from chalicelib.platform.table import ConditionFailed, Op
 
 RETRY: Final = "retry_webhook"
@@ -54,53 +66,74 @@ def run(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> None:
 def prepare(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> Prepared | None:
     """What the attempt needs, by one read; None where it is not to be made here, and nothing is left to do."""
     to, said = webhooks.endpoint_key(tenant, parcel.endpoint_id), webhooks.body_key(tenant, parcel)
-    made = webhooks.done_keys(tenant, parcel)
+    made, pointer = webhooks.done_keys(tenant, parcel), webhooks.pointer_key(tenant, parcel)
     people = [] if parcel.contact_id is None else [contacts.key(tenant, parcel.contact_id)]
-    rows = table.batch_get([to, said, *made, *people])
+    rows = table.batch_get([to, said, *made, *people, *([] if parcel.replay is None else [pointer])])
     endpoint = webhooks.endpoint(rows.get(to))
-    if endpoint is None or any(key in rows for key in made):
+    # Of a replay of all that failed, what was delivered since is left out.
+    is_settled = any(key in rows for key in made) or (parcel.replay is not None and pointer not in rows)
+    if endpoint is None or is_settled:
         webhooks.done(tenant, parcel)
         return None
-    if endpoint.is_slow and not is_apart and endpoint.status == "enabled":
+    if endpoint.is_slow and not is_apart:
         webhooks.dispatch(tenant, [parcel], slow=[endpoint.id])
         return None
-    now, body = projects.now(tenant), webhooks.body(rows.get(said))
-    obstacle = _obstacle(endpoint, parcel, contacts.read(rows.get(people[0])) if people else None)
+    now, body, obstacle = projects.now(tenant), webhooks.body(rows.get(said)), None
+    if people:
+        obstacle, body = _of_contact(tenant, parcel, contacts.read(rows.get(people[0])), body)
+    if endpoint.status == "disabled" and not parcel.is_test:
+        obstacle = obstacle or ENDPOINT_DISABLED
     if obstacle is not None or body is None:
-        webhooks.record(tenant, _attempt(parcel, "skipped", now, error=obstacle or "expired"))
+        webhooks.record(tenant, _attempt(parcel, "skipped", now, error=obstacle or EXPIRED))
         return None
     return Prepared(parcel, endpoint, body.encode(), now)
 
 
 def send(tenant: Tenant, prepared: Prepared) -> Answer:
-    """Post it. Whatever the far side does becomes an answer."""
+    """Post it. Whatever the far side does becomes an answer, and so does a secret that can't be read any more."""
     timestamp = clock.system_ms() // clock.SECOND
-    headers = webhooks.signed(tenant, prepared.endpoint, prepared.parcel, prepared.body, prepared.now, timestamp)
+    try:
+        headers = webhooks.signed(tenant, prepared.endpoint, prepared.parcel, prepared.body, prepared.now, timestamp)
+    except SealBroken:
+        return Answer(None, None, b"", "secret_unreadable", 0)
     return outbound.post(prepared.endpoint.url, headers, prepared.body)
 
 
 def record_success(tenant: Tenant, prepared: Prepared, answer: Answer) -> None:
     """Record that the webhook was delivered."""
-    webhooks.note_health(tenant, prepared.endpoint, is_slow=answer.took_ms > SLOW, has_delivered=True)
+    if not prepared.parcel.is_test:
+        webhooks.note_health(tenant, prepared.endpoint, is_slow=answer.took_ms > SLOW, has_delivered=True)
     webhooks.record(tenant, _attempt(prepared.parcel, "delivered", prepared.now, answer))
 
 
 def record_failure(tenant: Tenant, prepared: Prepared, answer: Answer) -> None:
-    """Record that the attempt failed, and when the next one is due; an endpoint that is gone is disabled."""
+    """Record that the attempt failed, and when the next one is due; an endpoint that is gone is disabled.
+
+    A sample that fails says nothing of the endpoint.
+    """
     parcel, endpoint = prepared.parcel, prepared.endpoint
+    failed = _attempt(parcel, "failed", prepared.now, answer, error=answer.error or f"http_{answer.status}")
+    failed = webhooks.followed(failed, _asked_wait(tenant, answer))
+    if parcel.is_test:
+        webhooks.record(tenant, failed)
+        return
     webhooks.note_health(tenant, endpoint, is_slow=answer.took_ms > SLOW, has_delivered=False)
-    asked = answer.retry_after if answer.status in _RETRIED_STATUSES else None
-    failed = webhooks.followed(
-        _attempt(parcel, "failed", prepared.now, answer, error=answer.error or f"http_{answer.status}"),
-        schedule.parse_retry_after(asked, clock.system_ms()),
-    )
     if answer.status == GONE and endpoint.status == "enabled":
         ends = webhooks.disabling(tenant, endpoint, "gone", prepared.now)
         if webhooks.record(tenant, failed, ends):
             return
-    elif endpoint.failing_since is None and not parcel.is_test:
+    elif endpoint.failing_since is None:
         _begin_to_fail(tenant, endpoint, prepared.now)
     webhooks.record(tenant, failed, _retry_ops(tenant, failed))
+
+
+def _asked_wait(tenant: Tenant, answer: Answer) -> int | None:
+    """Milliseconds from the attempt's beginning for which the receiver wants to be left alone; None if it said none."""
+    if answer.status not in _RETRIED_STATUSES:
+        return None
+    asked = schedule.parse_retry_after(answer.retry_after, clock.system_ms())
+    # It counts from the answer, which on a clock that stands came at once.
+    return asked if asked is None or tenant.is_test else asked + answer.took_ms
 
 
 def _retry_ops(tenant: Tenant, failed: Attempt) -> list[Op]:
@@ -112,11 +145,18 @@ def _retry_ops(tenant: Tenant, failed: Attempt) -> list[Op]:
     return timers.set_ops(tenant, owner, RETRY, RETRY, failed.next_at, data=parcel.following().to_wire())
 
 
-def _obstacle(endpoint: Endpoint, parcel: Parcel, contact: Contact | None) -> str | None:
-    """Why the attempt must not be made, in a word; None where it may. What shows a contact is not sent without it."""
-    if parcel.contact_id is not None and (contact is None or contact.status not in ("active", "merged")):
-        return "contact_deleted"
-    return "endpoint_disabled" if endpoint.status == "disabled" and not parcel.is_test else None
+def _of_contact(
+    tenant: Tenant, parcel: Parcel, contact: Contact | None, body: str | None
+) -> tuple[str | None, str | None]:
+    """Why what shows a contact must not be sent, None where it may; and what it says.
+
+    It is the heir's who has absorbed the contact, and so are its rows once they were moved.
+    """
+    if contact is not None and contact.status == "merged":
+        contact = contacts.heir(tenant, contact.id)
+        if body is None and contact is not None:
+            body = webhooks.body(table.get(webhooks.body_key(tenant, replace(parcel, contact_id=contact.id))))
+    return (None if contact is not None and contact.status == "active" else CONTACT_DELETED), body
 
 
 def _attempt(
@@ -142,6 +182,6 @@ def _begin_to_fail(tenant: Tenant, endpoint: Endpoint, now: int) -> None:
     owner = tenant.endpoint_timers(endpoint.id)
     watch = timers.set_ops(tenant, owner, FAILING, FAILING, now + FAILING_MAX, data=now)
     try:
-        table.transact([webhooks.note_failing(tenant, endpoint.id, now), *watch])
+        table.transact([webhooks.note_failing(tenant, endpoint, now), *watch])
     except ConditionFailed:
         return  # noted by another attempt, or the endpoint is gone

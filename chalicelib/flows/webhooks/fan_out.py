@@ -1,17 +1,21 @@
 """Tell endpoints of events, on the bus.
 
 What: for each event that some endpoint asked for, what its webhook says is written down once; then one attempt for each
-endpoint is queued. What a disabled endpoint would have got is noted in its log, and can be replayed. May be repeated:
-the first text stands, and an attempt that was made is not made again.
+endpoint is queued, for a disabled one too: the worker notes in its log what it would have got. May be repeated: the
+first text stands, and an attempt that was made is not made again.
+
+What is said of a contact goes with the contact's rows. It is looked at once more after that was written, so that no
+purge leaves it behind.
 """
 
 from collections.abc import Sequence
 
-from chalicelib.core import ids
+from chalicelib.core import clock
 from chalicelib.core.events import ENDPOINT_DISABLED
-from chalicelib.features.projects import service as projects
+from chalicelib.features.contacts import service as contacts
 from chalicelib.features.webhooks import service as webhooks
-from chalicelib.features.webhooks.model import Attempt, Endpoint, Parcel
+from chalicelib.features.webhooks.model import Endpoint, Parcel
+from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 
@@ -24,35 +28,37 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     # Most projects have no endpoints, and workers start without the models of the API.
     from chalicelib.flows.webhooks import payloads
 
-    bodies = payloads.made(tenant, list({event.id: event for event, _ in wanted}.values()))
+    events = {event.id: event for event, _ in wanted}
+    bodies = payloads.made(tenant, list(events.values()))
     webhooks.keep(tenant, bodies)
-    # As they are now: an endpoint that has become slow or was disabled is not waited for.
-    standing = webhooks.standing(tenant, {endpoint.id for _, endpoint in wanted})
-    due: list[Parcel] = []
-    for event, endpoint in wanted:
-        parcel = Parcel(endpoint.id, event.id, event.name, event.created_at, bodies[event.id][0])
-        stands = standing.get(endpoint.id)
-        if stands is not None and stands.status == "enabled":
-            due.append(parcel)
-        elif stands is not None:
-            _note_disabled(tenant, parcel)
-    webhooks.dispatch(tenant, due, slow=[each.id for each in standing.values() if each.is_slow])
+    people = {of: contacts.key(tenant, of) for of, _ in bodies.values() if of is not None}
+    to = {endpoint.id: webhooks.endpoint_key(tenant, endpoint.id) for _, endpoint in wanted}
+    rows = table.batch_get([*people.values(), *to.values()])
+    for of, key in people.items():
+        person = contacts.read(rows.get(key))
+        if person is None or person.status != "active":
+            late = [event_id for event_id, (shows, _) in bodies.items() if shows == of]
+            webhooks.forget_bodies(tenant, late, of)
+            told_by_id = payloads.made(tenant, [events[event_id] for event_id in late], gone=[of])
+            webhooks.keep(tenant, told_by_id)
+            bodies |= told_by_id
+    # As they are now: an endpoint that has become slow is not waited for.
+    standing = [each for key in to.values() if (each := webhooks.endpoint(rows.get(key))) is not None]
+    due = [
+        Parcel(endpoint.id, event.id, event.name, event.created_at, bodies[event.id][0]) for event, endpoint in wanted
+    ]
+    webhooks.dispatch(tenant, due, slow=[each.id for each in standing if each.is_slow])
 
 
 def _wanted(endpoints: Sequence[Endpoint], told: Sequence[DomainEvent]) -> list[tuple[DomainEvent, Endpoint]]:
+    now = clock.system_ms()
     return [
         (event, each)
         for event in told
         for each in endpoints
-        if each.wants(event.name, event.created_at) and not _is_its_own_end(event, each)
+        if each.wants(event.name, event.id, now) and not _is_its_own_end(event, each)
     ]
 
 
 def _is_its_own_end(event: DomainEvent, endpoint: Endpoint) -> bool:
     return event.name == ENDPOINT_DISABLED and event.data["endpoint_id"] == endpoint.id
-
-
-def _note_disabled(tenant: Tenant, parcel: Parcel) -> None:
-    webhooks.record(
-        tenant, Attempt(ids.new_id("wh_log"), parcel, "skipped", projects.now(tenant), error="endpoint_disabled")
-    )

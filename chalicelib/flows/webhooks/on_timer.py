@@ -30,8 +30,12 @@ def end_failing(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
     endpoint_id = endpoint_of(owner_pk)
     endpoint = webhooks.standing(tenant, [endpoint_id]).get(endpoint_id)
     if endpoint is not None and endpoint.status == "enabled" and endpoint.failing_since == timer.data:
-        gone = timers.taken_ops(tenant, owner_pk, timer)
+        # A success beside the first failure may not have known of it.
+        delivers = webhooks.has_delivered_since(tenant, endpoint_id, timer.data)
+        ends = (
+            [webhooks.forgive(tenant, endpoint)] if delivers else webhooks.disabling(tenant, endpoint, "failing", now)
+        )
         with suppress(ConditionFailed):  # disabled before, or it delivers again
-            table.transact([*webhooks.disabling(tenant, endpoint, "failing", now), *gone])
+            table.transact([*ends, *timers.taken_ops(tenant, owner_pk, timer)])
             return
     timers.drop(tenant, owner_pk, timer)

@@ -4,7 +4,7 @@ A contact is shown as it is when the bus tells of it, which is within seconds of
 told by its id alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -218,9 +218,14 @@ def example(name: str) -> Any:
     )
 
 
-def made(tenant: Tenant, told: Sequence[DomainEvent]) -> dict[str, tuple[str | None, str]]:
-    """The text of each event's payload by the event's id, with the id of the contact that it shows; None where none."""
-    around = _around(tenant, told)
+def made(
+    tenant: Tenant, told: Sequence[DomainEvent], *, gone: Container[str] = ()
+) -> dict[str, tuple[str | None, str]]:
+    """The text of each event's payload by the event's id, with the id of the contact that it shows; None where none.
+
+    Contacts that are known to be `gone` are not shown.
+    """
+    around = _around(tenant, told, gone)
     texts: dict[str, tuple[str | None, str]] = {}
     for event in told:
         kind = KINDS[event.name]
@@ -243,7 +248,7 @@ def text(tenant: Tenant, event_id: str, name: str, created_at: int, data: Answer
     return payload.model_dump_json()
 
 
-def _around(tenant: Tenant, told: Sequence[DomainEvent]) -> Around:
+def _around(tenant: Tenant, told: Sequence[DomainEvent], gone: Container[str]) -> Around:
     wanted = {
         contacts.key(tenant, str(event.data["contact_id"]))
         for event in told
@@ -254,6 +259,10 @@ def _around(tenant: Tenant, told: Sequence[DomainEvent]) -> Around:
     if any(KINDS[event.name].model is SegmentMoved for event in told):
         names = {each.id: each.name for each in segments.catalog(tenant).segments.values()}
     return Around(
-        {each.id: shown(each) for each in people if each is not None and each.status == "active"},
+        {
+            each.id: shown(each)
+            for each in people
+            if each is not None and each.status == "active" and each.id not in gone
+        },
         names,
     )

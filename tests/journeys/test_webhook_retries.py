@@ -3,21 +3,17 @@
 import functools
 import itertools
 import ssl
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from chalicelib.core import clock
-from chalicelib.features.webhooks import service as webhooks
 from chalicelib.platform import outbound
-from chalicelib.platform.config import settings
 from tests.support.authority import Authority
 from tests.support.far_side import OK, Script, Visit, answering, refusing_port
 from tests.support.hook_world import HookWorld
 from tests.support.hooks import Hook, hook
-from tests.support.receiver import Delivered, Receiver
+from tests.support.receiver import Receiver
 
 WAITS = (300_000, 1_800_000, 10_800_000, 72_000_000)
 """Milliseconds that the contract states between attempts, at the most."""
@@ -171,90 +167,6 @@ def test_a_receiver_that_recovers_is_sent_the_same_webhook_until_it_takes_it(
     assert to.shown["failing_since"] is None
 
 
-def test_five_days_of_failure_disable_an_endpoint_to_the_second_and_the_others_are_told(
-    world: HookWorld, receiver: Receiver, start: int
-) -> None:
-    to = hook(world.client, receiver.url("/bad"), "contact.created")
-    hook(world.client, receiver.url("/good"), "endpoint.disabled")
-    receiver.answer = lambda request: 500 if request.path == "/bad" else 200
-    world.happen()
-    assert to.shown["failing_since"] == clock.iso(start)
-    for day in range(4):
-        world.advance(clock.DAY)
-        world.happen(f"day {day}")
-    world.advance(clock.DAY - 1_000)
-    assert (to.shown["status"], receiver.at("/good")) == ("enabled", [])
-    world.advance(1_000)
-    assert (to.shown["status"], to.shown["disabled_reason"]) == ("disabled", "failing")
-    assert to.shown["disabled_at"] == clock.iso(start + 5 * clock.DAY)
-    (told,) = receiver.at("/good")
-    assert told.data == {
-        "endpoint_id": to.id,
-        "url": receiver.url("/bad"),
-        "reason": "failing",
-        "failing_since": clock.iso(start),
-        "disabled_at": clock.iso(start + 5 * clock.DAY),
-    }
-
-
-def test_one_success_within_the_five_days_begins_them_anew(world: HookWorld, receiver: Receiver, start: int) -> None:
-    to = hook(world.client, receiver.url(), "contact.created")
-    receiver.answer = lambda _request: 500
-    world.happen()
-    world.advance(4 * clock.DAY)
-    receiver.answer = lambda _request: 200
-    world.happen("u2")
-    assert to.shown["failing_since"] is None
-    world.advance(clock.DAY)
-    receiver.answer = lambda _request: 500
-    world.happen("u3")
-    world.advance(5 * clock.DAY - 1)
-    assert to.shown["status"] == "enabled"
-    world.advance(1)
-    assert to.shown["disabled_at"] == clock.iso(start + 10 * clock.DAY)
-
-
-def test_what_a_disabled_endpoint_would_get_is_explained_in_its_log_and_not_sent(
-    world: HookWorld, receiver: Receiver
-) -> None:
-    to = hook(world.client, receiver.url(), "contact.created")
-    receiver.answer = lambda _request: 500
-    world.happen()
-    world.client.patch(to.path, {"status": "disabled"})
-    world.happen("u2")
-    world.advance(clock.DAY)
-    assert len(receiver.got) == 1
-    skipped = to.logs(status="skipped")
-    assert [log["error"] for log in skipped] == ["endpoint_disabled"] * 2
-    assert {log["attempt"] for log in skipped} == {1, 2}
-    assert all((log["http_status"], log["next_retry_at"]) == (None, None) for log in skipped)
-
-
-def test_an_endpoint_that_is_enabled_again_is_sent_what_happens_from_then_on(
-    world: HookWorld, receiver: Receiver
-) -> None:
-    to = hook(world.client, receiver.url(), "contact.created")
-    receiver.answer = lambda _request: 410
-    world.happen()
-    assert to.shown["status"] == "disabled"
-    receiver.answer = lambda _request: 200
-    shown = world.client.patch(to.path, {"status": "enabled"}).json
-    assert (shown["status"], shown["disabled_at"], shown["disabled_reason"]) == ("enabled", None, None)
-    world.happen("u2")
-    assert to.attempts() == [("failed", 410, 1), ("delivered", 200, 1)]
-
-
-def test_a_new_url_begins_with_a_clean_record(world: HookWorld, receiver: Receiver) -> None:
-    to = hook(world.client, receiver.url("/bad"), "contact.created")
-    receiver.answer = lambda request: 500 if request.path == "/bad" else 200
-    world.happen()
-    world.client.patch(to.path, {"url": receiver.url("/good")})
-    assert to.shown["failing_since"] is None
-    world.advance(5 * clock.DAY)
-    assert to.shown["status"] == "enabled"
-    assert [got.path for got in receiver.got] == ["/bad", "/good"]
-
-
 def test_logs_expire_after_30_days(world: HookWorld, receiver: Receiver) -> None:
     to = hook(world.client, receiver.url(), "contact.created")
     world.happen()
@@ -308,111 +220,3 @@ def test_a_clock_that_dies_at_any_call_while_retries_fall_due_makes_each_attempt
         world.client.delete(to.path)
         if not died:
             return
-
-
-def test_an_endpoint_that_answers_late_is_served_apart_until_it_is_quick_again(
-    world: HookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slowed: list[int] = [6_000]
-    post: Callable[..., Any] = outbound.post
-
-    def late(*args: Any, **options: Any) -> outbound.Answer:
-        got = post(*args, **options)
-        return outbound.Answer(got.status, got.retry_after, got.body, got.error, slowed[0])
-
-    monkeypatch.setattr(outbound, "post", late)
-    to = hook(world.client, receiver.url(), "contact.created")
-    world.happen()
-    assert queued_apart(world, "u2") == (0, 1)
-    slowed[0] = 4_999
-    world.settle()
-    assert queued_apart(world, "u3") == (1, 0)
-    world.settle()
-    assert to.attempts() == [("delivered", 200, 1)] * 3
-
-
-def queued_apart(world: HookWorld, name: str) -> tuple[int, int]:
-    """How many attempts a new event leaves on the queue of all, and on that of the slow ones."""
-    world.client.post("/v1/contacts", {"external_id": name})
-    world.run_bus()
-    apart = [url for url, _ in world.webhooks if url == settings().webhooks_slow_queue_url]
-    return len(world.webhooks) - len(apart), len(apart)
-
-
-def test_what_was_queued_before_its_endpoint_became_slow_is_handed_over_without_an_attempt(
-    world: HookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    to = hook(world.client, receiver.url(), "contact.created")
-    for n in range(3):
-        assert queued_apart(world, f"u{n}") == (n + 1, 0)
-    post: Callable[..., Any] = outbound.post
-
-    def late(*args: Any, **options: Any) -> outbound.Answer:
-        got = post(*args, **options)
-        return outbound.Answer(got.status, got.retry_after, got.body, got.error, 6_000)
-
-    monkeypatch.setattr(outbound, "post", late)
-    world.settle()
-    assert to.attempts() == [("delivered", 200, 1)] * 3
-    assert len(receiver.got) == 3
-
-
-def test_an_answer_of_the_former_url_says_nothing_of_the_new_one(
-    world: HookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number, status in enumerate((410, 500)):
-        to = hook(world.client, receiver.url(f"/old/{number}"), "contact.created")
-
-        def move(_request: Delivered, to: Hook = to, status: int = status, number: int = number) -> int:
-            world.client.patch(to.path, {"url": receiver.url(f"/new/{number}")})
-            return status
-
-        receiver.answer = move
-        world.happen(f"u{number}")
-        shown = to.shown
-        assert (shown["status"], shown["failing_since"]) == ("enabled", None)
-        world.client.delete(to.path)
-
-
-def test_a_success_beside_the_first_failure_keeps_the_endpoint(world: HookWorld, receiver: Receiver) -> None:
-    to = hook(world.client, receiver.url(), "contact.created")
-    inner: list[str] = []
-
-    def fail_within_a_success(request: Delivered) -> int:
-        if request.data["contact"]["external_id"] == "fails":
-            return 500
-        if not inner:
-            # The other attempt begins and fails while this one, which has read the endpoint, waits for its answer.
-            inner.append("fails")
-            world.client.post("/v1/contacts", {"external_id": "fails"})
-            world.run_bus()
-            world.run_webhooks()
-        return 200
-
-    receiver.answer = fail_within_a_success
-    world.happen("succeeds")
-    assert to.shown["failing_since"] is not None
-    world.advance(6 * clock.DAY)
-    assert (to.shown["status"], to.shown["failing_since"]) == ("enabled", None)
-
-
-@pytest.mark.parametrize("status", [410, 500])
-def test_a_sample_says_nothing_of_the_endpoint(world: HookWorld, receiver: Receiver, status: int) -> None:
-    to = hook(world.client, receiver.url(), "contact.created")
-    before = to.shown
-    receiver.answer = lambda _request: status
-    world.client.post(f"{to.path}/test", {"event": "contact.created"})
-    world.settle()
-    assert to.shown == before
-    assert to.attempts() == [("failed", status, 1)]
-
-
-def test_a_secret_that_cannot_be_read_any_more_is_told_by_the_log(
-    world: HookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    to = hook(world.client, receiver.url(), "contact.created")
-    monkeypatch.setattr(webhooks, "derive", lambda _purpose: b"k" * 32)
-    world.happen()
-    (log,) = to.logs()
-    assert (log["status"], log["error"]) == ("failed", "secret_unreadable")
-    assert receiver.got == []

@@ -18,8 +18,6 @@ from tests.support.hooks import hook
 from tests.support.pipeline import Killed, accepted
 from tests.support.receiver import Receiver
 
-EVENTS = {"operator": "AND", "conditions": [{"field": "traits.plan", "op": "eq", "value": "pro"}]}
-
 
 def create(client: Client, **body: Any) -> str:
     return str(client.post("/v1/contacts", body).json["id"])

@@ -13,9 +13,6 @@ from tests.support.hook_world import HookWorld
 from tests.support.hooks import Hook, hook
 from tests.support.receiver import Delivered, Receiver
 
-WAITS = (300_000, 1_800_000, 10_800_000, 72_000_000)
-"""Milliseconds that the contract states between attempts, at the most."""
-
 
 @pytest.fixture
 def world(test_world: HookWorld) -> HookWorld:

@@ -1,6 +1,6 @@
 """Make one attempt to deliver one webhook: prepare, send, and record what came of it.
 
-Order: the attempt is recorded after it was made, in one transaction with its log, with the timer of the next one, and
+Order: the attempt is recorded after it was made, where it failed in one transaction with the timer of the next one, or
 with the end of an endpoint that is gone. A death before leads to the same attempt again, under the same id; after it
 the attempt is passed over. An endpoint's health is noted before the record: noted twice it is the same.
 """

@@ -17,6 +17,7 @@ _FUNCTIONS = {
     "app.app": ("the API function", "import app", API_MS),
     "app.ingest": ("worker ingest", "import app; from chalicelib.workers import ingest", WORKER_MS),
     "app.bus": ("worker bus", "import app; from chalicelib.workers import bus", WORKER_MS),
+    "app.webhooks": ("worker webhooks", "import app; from chalicelib.workers import webhooks", WORKER_MS),
     "app.create_project": (
         "function create_project",
         "import app; from chalicelib.workers import create_project",

@@ -81,6 +81,7 @@ def test_no_secret_stands_in_the_table_or_in_a_log(
         ({"url": URL, "events": ["clock.advance_asked"]}, ["events.0"]),
         ({"url": URL, "events": [None]}, ["events.0"]),
         ({"url": None, "events": ["*"]}, ["url"]),
+        ({"url": "https://user:word@x.io/", "events": ["nothing"]}, ["url", "events.0"]),
         ({"url": "", "events": ["*"]}, ["url"]),
         ({"url": "https://x.invalid/" + "x" * 2_048, "events": ["*"]}, ["url"]),
         (NEW | {"secret": "short"}, ["secret"]),

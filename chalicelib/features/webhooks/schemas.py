@@ -4,8 +4,10 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from chalicelib.core import events
+from chalicelib.core.addresses import BadTarget, parse_target
 from chalicelib.core.clock import iso
 from chalicelib.core.schema import Answer, Body, Instant, NotNull, Page, PageQuery
 from chalicelib.features.webhooks.model import (
@@ -20,6 +22,15 @@ from chalicelib.features.webhooks.model import (
 _URL_MAX = 2_048
 _EVENTS_MAX = 100
 _SECRET = re.compile(r"[\x21-\x7e]{16,256}")
+
+
+def _url(text: str) -> str:
+    """What can be told of a URL without looking at the network, or at what the deployment allows."""
+    try:
+        parse_target(text, allow_private=True)
+    except BadTarget as refused:
+        raise PydanticCustomError(refused.reason, refused.message) from None
+    return text
 
 
 def _pattern(text: str) -> str:
@@ -41,7 +52,11 @@ def _secret(text: str) -> str:
     return text
 
 
-Url = Annotated[str, Field(min_length=1, max_length=_URL_MAX, examples=["https://yourserver.com/webhooks/growthos"])]
+Url = Annotated[
+    str,
+    Field(min_length=1, max_length=_URL_MAX, examples=["https://yourserver.com/webhooks/growthos"]),
+    AfterValidator(_url),
+]
 Patterns = Annotated[
     list[Annotated[str, AfterValidator(_pattern)]],
     Field(

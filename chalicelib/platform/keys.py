@@ -7,6 +7,7 @@
 | API key's door | `KEY#<sha256>` | `KEY` | |
 | rate bucket | `RATE#<key id>#<management or ingest>` | `RATE` | |
 | contact | `P#<p>#C#<c>` | `CONTACT` | list `P#<p>#CONTACTS#<shard>` |
+| whom a contact has absorbed | `P#<p>#C#<c>` | `FROM#<source>` | |
 | tag of a contact | `P#<p>#C#<c>` | `TAG#<tag>` | list `P#<p>#TAG#<tag>#<shard>` |
 | event | `P#<p>#C#<c>` | `EVT#<name>#<moment>#<id>` | list `P#<p>#C#<c>#EVENTS`, stream `P#<p>#EVT#<day>#<shard>` |
 | identity | `P#<p>#ID#<kind>#<value>` | `ID` | |
@@ -156,6 +157,9 @@ class Tenant:
     def contact_partitions(self) -> Sequence[str]:
         return [f"{self._root}#CONTACTS#{shard}" for shard in range(CONTACT_SHARDS)]
 
+    def absorbed(self, contact_id: str, source_id: str) -> Key:
+        return Key(f"{self._root}#C#{contact_id}", f"FROM#{source_id}")
+
     def tag(self, contact_id: str, tag: str) -> Key:
         return Key(f"{self._root}#C#{contact_id}", f"TAG#{tag}")
 
@@ -282,7 +286,7 @@ class Tenant:
         return [f"{self._root}#UNDELIVERED#{endpoint_id}#{shard}" for shard in range(WEBHOOK_SHARDS)]
 
     def webhook_log_entry(self, endpoint_id: str, status: str, log_id: str) -> IndexEntry:
-        """Logs are listed by the moment at which their ids were made: that of the attempt on the real clock."""
+        """Logs are listed by the moment at which their ids were made: that of the answer, on the real clock."""
         shard = shard_of(log_id, WEBHOOK_SHARDS)
         partition = self.webhook_log_partitions(endpoint_id, status)[shard]
         return IndexEntry(partition, moment_sk(ids.moment_of(log_id), log_id))

@@ -22,17 +22,21 @@ LASTS = clock.HOUR
 """Milliseconds of the real clock after which work counts as lost. All deliveries of a message together take less, so a
 mark this old belongs to a dead letter, or to somebody who died before the work was handed on."""
 
+_WEBHOOKS_LAST = 6 * clock.HOUR
+"""The same for webhooks, which wait in the lanes of their endpoint: of one that hangs, four leave each 15 seconds."""
+
 _LOOKS = 2
 
 
 def mark(tenant: Tenant, kind: Kind, ident: str) -> list[Put]:
     """The row that marks this work; none for a live project."""
-    return [Put(tenant.pending(kind, ident), expiry())] if tenant.is_test else []
+    lasts = _WEBHOOKS_LAST if kind == "HOOK" else LASTS
+    return [Put(tenant.pending(kind, ident), expiry(lasts))] if tenant.is_test else []
 
 
-def expiry() -> dict[str, int]:
-    """The attributes by which a mark that nobody removes is told from work that still runs."""
-    ends = clock.system_ms() + LASTS
+def expiry(lasts: int = LASTS) -> dict[str, int]:
+    """The attributes by which a mark that nobody removes is told from work that still runs; `lasts` in ms."""
+    ends = clock.system_ms() + lasts
     return {"expires_at": ends, "ttl": ends // clock.SECOND}
 
 

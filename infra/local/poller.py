@@ -50,7 +50,7 @@ class Queue:
 
 
 class QueuePoller:
-    """Feeds one function from one queue, several batches at once; the messages of one group wait for each other."""
+    """Feeds one function from one queue, several batches at once."""
 
     def __init__(self, sqs: SQSClient, queue: Queue, function: Function, stop: threading.Event) -> None:
         self._sqs = sqs
@@ -58,23 +58,24 @@ class QueuePoller:
         self._function = function
         self._stop = stop
         self._free = threading.Semaphore(queue.concurrency)
-        self._needs_places = queue.batch_size < _RECEIVED_AT_ONCE
+        # What is received of a group holds it; of a FIFO queue no more is taken than is worked on at once.
+        self._most_places = 1 if queue.url.endswith(".fifo") else max(1, _RECEIVED_AT_ONCE // queue.batch_size)
 
     def poll(self) -> None:
         """Take messages until asked to stop; what is in hand is finished first."""
         with ThreadPoolExecutor(self._queue.concurrency, thread_name_prefix=self._queue.function_name) as pool:
             while not self._stop.is_set():
                 places = self._take_places()
-                runs: list[list[Batch]] = []
+                batches: list[Batch] = []
                 try:
-                    runs = batched(self._receive(places), self._queue.batch_size)
+                    batches = batched(self._receive(places), self._queue.batch_size)
                 except (BotoCoreError, ClientError) as error:
                     _log.warning("%s: %s", self._queue.function_name, error)
                     self._stop.wait(_PAUSE_AFTER_ERROR_S)
-                for run in runs:
-                    pool.submit(self._work, run)
-                if places > len(runs):
-                    self._free.release(places - len(runs))
+                for batch in batches:
+                    pool.submit(self._work, batch)
+                if places > len(batches):
+                    self._free.release(places - len(batches))
 
     def _take_places(self) -> int:
         """How many batches may be begun now; some at least, except when asked to stop."""
@@ -82,8 +83,7 @@ class QueuePoller:
             if self._stop.is_set():
                 return 0
         places = 1
-        # Each message of a small batch may be one of another group, which needs a place of its own.
-        while self._needs_places and places < _RECEIVED_AT_ONCE and self._free.acquire(blocking=False):
+        while places < self._most_places and self._free.acquire(blocking=False):
             places += 1
         return places
 
@@ -92,7 +92,7 @@ class QueuePoller:
             return []
         answer = self._sqs.receive_message(
             QueueUrl=self._queue.url,
-            MaxNumberOfMessages=places if self._needs_places else _RECEIVED_AT_ONCE,
+            MaxNumberOfMessages=min(self._queue.batch_size * places, _RECEIVED_AT_ONCE),
             WaitTimeSeconds=_WAIT_S,
             VisibilityTimeout=LEASE_S,
             MessageSystemAttributeNames=["All"],
@@ -100,34 +100,22 @@ class QueuePoller:
         )
         return answer.get("Messages", [])
 
-    def _work(self, run: Sequence[Batch]) -> None:
-        """Hand on the batches one after the other, until one fails; those that wait stay hidden meanwhile."""
-        waiting = [message for batch in run for message in batch]
+    def _work(self, batch: Batch) -> None:
         done = threading.Event()
-        keeper = threading.Thread(target=self._keep_hidden, args=(waiting, done), name="lease", daemon=True)
+        keeper = threading.Thread(target=self._keep_hidden, args=(batch, done), name="lease", daemon=True)
         keeper.start()
         try:
-            for n, batch in enumerate(run):
-                if not self._handle(batch, waiting):
-                    self._hide([message for later in run[n + 1 :] for message in later], 0)
-                    break
-        except (BotoCoreError, ClientError) as error:
-            _log.warning("%s: %s", self._queue.function_name, error)
-        except Exception:
-            _log.exception("%s: a batch was not finished", self._queue.function_name)
+            failed = self._call(batch)
         finally:
             done.set()
             keeper.join()
+        try:
+            self._delete([message for message in batch if message["MessageId"] not in failed])
+            self._give_back([message for message in batch if message["MessageId"] in failed])
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("%s: %s", self._queue.function_name, error)
+        finally:
             self._free.release()
-
-    def _handle(self, batch: Batch, waiting: list[MessageTypeDef]) -> bool:
-        """True where the function finished all of the batch."""
-        failed = self._call(batch)
-        for message in batch:
-            waiting.remove(message)
-        self._delete([message for message in batch if message["MessageId"] not in failed])
-        self._give_back([message for message in batch if message["MessageId"] in failed])
-        return not failed
 
     def _call(self, messages: Sequence[MessageTypeDef]) -> set[str]:
         """Ids of the messages that the function did not finish; all of them where it raised."""
@@ -143,8 +131,7 @@ class QueuePoller:
     def _keep_hidden(self, messages: Sequence[MessageTypeDef], done: threading.Event) -> None:
         until = time.monotonic() + self._queue.hidden_s - LEASE_S
         while not done.wait(_EXTEND_EACH_S) and time.monotonic() < until:
-            if still := list(messages):
-                self._hide(still, LEASE_S)
+            self._hide(messages, LEASE_S)
 
     def _delete(self, messages: Sequence[MessageTypeDef]) -> None:
         if messages:
@@ -157,8 +144,6 @@ class QueuePoller:
             self._hide(messages, min(2 ** (max(map(_receives, messages)) - 1), _LONGEST_RETRY_S))
 
     def _hide(self, messages: Sequence[MessageTypeDef], seconds: int) -> None:
-        if not messages:
-            return
         entries = [
             {"Id": str(i), "ReceiptHandle": m["ReceiptHandle"], "VisibilityTimeout": seconds}
             for i, m in enumerate(messages)
@@ -169,15 +154,9 @@ class QueuePoller:
             _log.warning("%s: %s", self._queue.function_name, error)
 
 
-def batched(messages: Sequence[MessageTypeDef], size: int) -> list[list[Batch]]:
-    """What was received at once as runs of batches: runs may go on side by side, the batches of one may not."""
-    if len(messages) <= size:
-        return [[messages]] if messages else []
-    groups: dict[str, list[MessageTypeDef]] = {}
-    for message in messages:
-        group = message.get("Attributes", {}).get("MessageGroupId", message["MessageId"])
-        groups.setdefault(group, []).append(message)
-    return [[some[n : n + size] for n in range(0, len(some), size)] for some in groups.values()]
+def batched(messages: Sequence[MessageTypeDef], size: int) -> list[Batch]:
+    """What was received at once, in batches."""
+    return [messages[n : n + size] for n in range(0, len(messages), size)]
 
 
 def sqs_event(messages: Sequence[MessageTypeDef], arn: str) -> dict[str, Any]:

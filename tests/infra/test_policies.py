@@ -123,6 +123,11 @@ def test_whoever_finds_a_timer_due_soon_queues_it(function: str) -> None:
     assert ("sqs:SendMessage", "TimersQueue.Arn") in grants(function)
 
 
+def test_those_read_lists_who_show_them_or_walk_them() -> None:
+    """The API; jobs, for contacts to judge; timers, for what an endpoint was sent lately."""
+    assert having("dynamodb:Query", "${Table.Arn}/index/list") == {"api_handler", "jobs", "timers"}
+
+
 def test_only_the_schedule_looks_for_timers_of_all_projects() -> None:
     readers = [function for function in FUNCTIONS if ("dynamodb:Query", "${Table.Arn}/index/due") in grants(function)]
     assert readers == ["minute"]

@@ -118,58 +118,50 @@ def test_a_reported_failure_is_read_as_lambda_reads_it(answer: object, failed: s
     assert failed_items(answer, ["a", "b"]) == failed
 
 
-def of_group(name: str, group: str) -> dict[str, Any]:
-    made = message(name)
-    return made | {"Attributes": made["Attributes"] | {"MessageGroupId": group}}
-
-
-def test_what_fits_into_one_batch_is_one() -> None:
-    received: Any = [of_group("a", "1"), of_group("b", "2")]
-    assert batched(received, 10) == [[received]]
-    assert batched([], 10) == []
-
-
-def test_smaller_batches_of_one_group_follow_each_other_and_groups_go_side_by_side() -> None:
-    a1, b1, a2 = (of_group(*each) for each in (("a1", "a"), ("b1", "b"), ("a2", "a")))
-    received: Any = [a1, b1, a2]
-    assert batched(received, 1) == [[[a1], [a2]], [[b1]]]
-
-
-def small(function: Function, *messages: Mapping[str, Any], concurrency: int = 4) -> ListQueue:
-    """Feed messages one at a time, as many of them at once as the concurrency allows."""
+def feed(function: Function, queue: Queue, *received: Sequence[Mapping[str, Any]]) -> ListQueue:
+    """Feed a function until its queue is empty."""
     stop = threading.Event()
-    sqs = ListQueue([list(messages)], when_empty=stop.set)
-    queue = replace(QUEUE, batch_size=1, concurrency=concurrency)
+    sqs = ListQueue(received, when_empty=stop.set)
     QueuePoller(cast("Any", sqs), queue, function, stop).poll()
     return sqs
 
 
-def test_a_message_that_hangs_holds_up_its_own_group_only() -> None:
-    others_done, order = threading.Event(), []
+def test_what_is_received_at_once_is_handed_over_in_batches() -> None:
+    received: Any = [message(name) for name in "abc"]
+    assert batched(received, 10) == [received]
+    assert batched(received, 2) == [received[:2], received[2:]]
+    assert batched([], 10) == []
+
+
+def test_of_a_fifo_queue_no_more_is_received_than_is_worked_on_at_once() -> None:
+    asked: list[int] = []
+
+    class Asked(ListQueue):
+        def receive_message(self, **options: Any) -> dict[str, Any]:
+            asked.append(options["MaxNumberOfMessages"])
+            return super().receive_message()
+
+    for url, most in (("https://queue/q.fifo", 1), ("https://queue/q", 10)):
+        stop = threading.Event()
+        queue = replace(QUEUE, url=url, batch_size=1, concurrency=20)
+        QueuePoller(cast("Any", Asked([], when_empty=stop.set)), queue, lambda *_: None, stop).poll()
+        assert asked.pop() == most
+
+
+def test_a_message_that_hangs_holds_up_no_other() -> None:
+    other_done, order = threading.Event(), []
 
     def function(event: Mapping[str, Any], _context: LambdaContext) -> None:
         (record,) = event["Records"]
         if record["messageId"] == "slow":
-            assert others_done.wait(5)
+            assert other_done.wait(5)
         order.append(record["messageId"])
-        if record["messageId"] == "other":
-            others_done.set()
+        other_done.set()
 
-    sqs = small(function, of_group("slow", "a"), of_group("behind", "a"), of_group("other", "b"))
-    assert order == ["other", "slow", "behind"]
-    assert sorted(sqs.deleted) == ["behind", "other", "slow"]
-
-
-def test_what_waits_behind_a_message_that_fails_is_given_back_untouched() -> None:
-    seen: list[str] = []
-
-    def function(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
-        (record,) = event["Records"]
-        seen.append(record["messageId"])
-        return {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
-
-    sqs = small(function, of_group("fails", "a"), of_group("behind", "a"))
-    assert (seen, sqs.deleted, sqs.hidden) == (["fails"], [], {"fails": 1, "behind": 0})
+    queue = replace(QUEUE, batch_size=1, concurrency=4)
+    sqs = feed(function, queue, [message("slow")], [message("other")])
+    assert order == ["other", "slow"]
+    assert sorted(sqs.deleted) == ["other", "slow"]
 
 
 def test_no_more_batches_are_in_hand_than_may_be() -> None:
@@ -183,9 +175,6 @@ def test_no_more_batches_are_in_hand_than_may_be() -> None:
         with lock:
             inside[0] -= 1
 
-    stop = threading.Event()
-    waiting = [[of_group(f"{batch} {n}", f"{batch} {n}") for n in range(2)] for batch in range(5)]
-    sqs = ListQueue(waiting, when_empty=stop.set)
     queue = replace(QUEUE, batch_size=1, concurrency=2)
-    QueuePoller(cast("Any", sqs), queue, function, stop).poll()
+    sqs = feed(function, queue, *([message(str(n))] for n in range(10)))
     assert (most[0], len(sqs.deleted)) == (2, 10)

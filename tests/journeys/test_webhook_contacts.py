@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core import clock
+from chalicelib.features.webhooks import service as webhooks
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
 from tests.support import pipeline
 from tests.support.client import Client
 from tests.support.hook_world import HookWorld
 from tests.support.hooks import hook
+from tests.support.pipeline import accepted
 from tests.support.receiver import Receiver
 
 
@@ -102,3 +105,65 @@ def test_a_contact_that_is_gone_before_it_is_told_of_is_told_by_its_id_alone(
     pipeline.drain()
     (got,) = receiver.got
     assert got.data == {"contact_id": person, "contact": None}
+
+
+def test_a_chain_of_merges_loses_no_webhook_and_a_purge_of_its_end_removes_all_that_was_said(
+    live_world: HookWorld, receiver: Receiver
+) -> None:
+    client = live_world.client
+    to = hook(client, receiver.url(), "contact.created")
+    receiver.answer = lambda _request: 500
+    live_world.happen("private a", "private b", "private c")
+    ids = {got.data["contact"]["external_id"]: got.data["contact_id"] for got in receiver.got}
+    receiver.got.clear()
+    # Nothing is moved between the two: no job runs.
+    for target, source in (("private b", "private a"), ("private c", "private b")):
+        client.post(f"/v1/contacts/{ids[target]}/merge", {"source_contact_id": ids[source]})
+        live_world.run_bus()
+    client.post(f"{to.path}/replay", {"since": "2026-01-01"})
+    live_world.settle()
+    assert sorted(got.data["contact"]["external_id"] for got in receiver.got) == ["private a", "private b", "private c"]
+    client.delete(f"/v1/contacts/{ids['private c']}?purge=true")
+    live_world.settle()
+    held = [row["body"] for key, row in live_world.table.rows.items() if key.sk.startswith("HOOK#")]
+    assert [body for body in held if "private" in body] == []
+
+
+def test_a_visitor_that_joined_is_purged_with_the_user(live_world: HookWorld, receiver: Receiver) -> None:
+    client = live_world.client
+    hook(client, receiver.url(), "contact.*")
+    visit = {"anonymousId": "v1", "traits": {"nick": "private nick"}}
+    for raw in (visit, visit | {"userId": "u1"}):
+        pipeline.record(live_world.tenant, [accepted(raw, "identify", clock.system_ms())])
+        live_world.settle()
+    person = client.get("/v1/contacts?external_id=u1").json["data"][0]["id"]
+    assert any("private nick" in got.body.decode() for got in receiver.got)
+    client.delete(f"/v1/contacts/{person}?purge=true")
+    live_world.settle()
+    held = [row["body"] for key, row in live_world.table.rows.items() if key.sk.startswith("HOOK#")]
+    assert [body for body in held if "private nick" in body] == []
+
+
+def test_a_fault_after_a_late_write_leaves_nothing_of_a_purged_contact_behind(
+    live_world: HookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = live_world.client
+    hook(client, receiver.url(), "contact.created")
+    person = client.post("/v1/contacts", {"external_id": "private"}).json["id"]
+    real, late = webhooks.keep, [True]
+
+    def keep_late(*args: Any) -> None:
+        if late:
+            late.clear()
+            # The contact was read; then it is purged; then what was read is written; then the worker dies.
+            client.delete(f"/v1/contacts/{person}?purge=true")
+            live_world.run_bus()
+            live_world.run_jobs()
+            real(*args)
+            raise pipeline.Killed
+        real(*args)
+
+    monkeypatch.setattr(webhooks, "keep", keep_late)
+    live_world.settle()
+    held = [row["body"] for key, row in live_world.table.rows.items() if key.sk.startswith("HOOK#")]
+    assert [body for body in held if "private" in body] == []

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import time_machine
 
 from chalicelib.core import clock
 from chalicelib.features.webhooks import service as webhooks
@@ -174,7 +175,9 @@ def test_an_answer_of_the_former_url_says_nothing_of_the_new_one(
         world.client.delete(to.path)
 
 
-def test_a_success_beside_the_first_failure_keeps_the_endpoint(world: HookWorld, receiver: Receiver) -> None:
+def test_a_success_beside_the_first_failure_begins_the_five_days_with_the_next_one(
+    world: HookWorld, receiver: Receiver
+) -> None:
     to = hook(world.client, receiver.url(), "contact.created")
     inner: list[str] = []
 
@@ -192,8 +195,80 @@ def test_a_success_beside_the_first_failure_keeps_the_endpoint(world: HookWorld,
     receiver.answer = fail_within_a_success
     world.happen("succeeds")
     assert to.shown["failing_since"] is not None
-    world.advance(6 * clock.DAY)
-    assert (to.shown["status"], to.shown["failing_since"]) == ("enabled", None)
+    world.advance(5 * clock.DAY)
+    second = next(log for log in reversed(to.logs(status="failed")) if log["attempt"] == 2)
+    assert (to.shown["status"], to.shown["failing_since"]) == ("enabled", second["attempted_at"])
+    ends = clock.parse_instant(second["attempted_at"]) + 5 * clock.DAY
+    world.advance(ends - 1 - world.now)
+    assert to.shown["status"] == "enabled"
+    world.advance(1)
+    assert (to.shown["status"], to.shown["disabled_at"]) == ("disabled", clock.iso(ends))
+
+
+def test_a_success_before_the_first_failure_at_the_same_moment_does_not_keep_the_endpoint(
+    world: HookWorld, receiver: Receiver, start: int
+) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
+    world.happen("succeeds")
+    receiver.answer = lambda _request: 500
+    world.happen("fails")
+    world.advance(5 * clock.DAY)
+    assert (to.shown["status"], to.shown["disabled_at"]) == ("disabled", clock.iso(start + 5 * clock.DAY))
+
+
+def test_a_sample_does_not_keep_an_endpoint_that_only_fails(world: HookWorld, receiver: Receiver) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
+    receiver.answer = lambda request: 200 if request.data["contact"]["external_id"] == "user_123" else 500
+    world.happen()
+    world.client.post(f"{to.path}/test", {"event": "contact.created"})
+    world.settle()
+    world.advance(5 * clock.DAY)
+    assert to.logs(status="delivered")[0]["test"]
+    assert to.shown["status"] == "disabled"
+
+
+def test_an_endpoint_that_is_disabled_for_a_month_is_given_up(world: HookWorld, receiver: Receiver) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
+    world.client.patch(to.path, {"status": "disabled"})
+    world.advance(30 * clock.DAY)
+    world.happen("last")
+    assert [log["error"] for log in to.logs()] == ["endpoint_disabled"]
+    world.advance(1)
+    world.happen("given up")
+    assert len(to.logs()) == 1
+
+
+def test_a_410_disables_though_a_replay_has_taken_over_from_the_attempt(world: HookWorld, receiver: Receiver) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
+    receiver.answer = lambda _request: 500
+    world.happen()
+    (log,) = to.logs()
+    inner: list[str] = []
+
+    def gone_after_a_replay(_request: Delivered) -> int:
+        if inner:
+            return 500
+        inner.append("replayed")
+        world.client.post(f"{to.path}/logs/{log['id']}/replay")
+        world.run_bus()
+        world.run_webhooks()
+        return 410
+
+    receiver.answer = gone_after_a_replay
+    world.advance(5 * clock.MINUTE)
+    assert (to.shown["status"], to.shown["disabled_reason"]) == ("disabled", "gone")
+    assert sorted((log["http_status"], log["replayed"]) for log in to.logs()) == [
+        (410, False),
+        (500, False),
+        (500, True),
+    ]
+
+
+def test_logs_of_a_project_whose_clock_stands_stay_however_long_it_stands(world: HookWorld, receiver: Receiver) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
+    world.happen()
+    with time_machine.travel(clock.system_ms() / 1_000 + 40 * 86_400):
+        assert [log["status"] for log in to.logs()] == ["delivered"]
 
 
 @pytest.mark.parametrize("status", [410, 500])

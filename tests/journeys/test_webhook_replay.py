@@ -270,3 +270,13 @@ def test_a_replay_of_the_future_is_refused_and_one_of_long_ago_finds_nothing(liv
     replay(to, since="1900-01-01", until="1960-01-01")
     live_world.settle()
     assert to.logs() == []
+
+
+def test_two_replays_of_one_webhook_in_one_batch_are_one(test_world: HookWorld, receiver: Receiver) -> None:
+    to = hook(test_world.client, receiver.url(), "contact.created")
+    test_world.happen()
+    (log,) = to.logs()
+    for _ in range(2):
+        test_world.client.post(f"{to.path}/logs/{log['id']}/replay")
+    test_world.settle()
+    assert len(receiver.got) == 2

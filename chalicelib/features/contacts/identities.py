@@ -81,7 +81,11 @@ def saving(tenant: Tenant, contact: Contact, directory: Directory) -> list[Op]:
 def joined(tenant: Tenant, target: Contact, source: Contact, by: str, now: int, changed: Iterable[str]) -> list[Op]:
     """The operations that tell of a contact that is part of the target now; `by` is what made it so."""
     data = {"contact_id": target.id, "source_contact_id": source.id, "by": by, "changed": sorted(changed)}
-    return [store.save(tenant, source), outbox.emit(tenant, events.CONTACT_MERGED, data, now)]
+    return [
+        store.save(tenant, source),
+        store.absorbed_op(tenant, target.id, source.id),
+        outbox.emit(tenant, events.CONTACT_MERGED, data, now),
+    ]
 
 
 def lost(
@@ -182,7 +186,6 @@ def has_absorbed(tenant: Tenant, contact_id: str, source: Source) -> None:
     """Nothing of a source is left to be moved to the contact, or to be removed. May be repeated."""
     if source.anonymous_id is None:
         store.drop_tags(tenant, source.contact_id)
-        store.hand_on_webhooks(tenant, source.contact_id, heir(tenant, contact_id))
 
     def act() -> None:
         contact = heir(tenant, contact_id)

@@ -47,6 +47,7 @@ __all__ = [
     "heir",
     "held",
     "ids_page",
+    "is_gone",
     "join_group",
     "joined",
     "key",
@@ -324,6 +325,13 @@ def key(tenant: Tenant, contact_id: str) -> Key:
 def read(item: Item | None) -> Contact | None:
     """The contact that a row stands for, deleted and merged ones too."""
     return None if item is None else store.from_item(item)
+
+
+def is_gone(tenant: Tenant, contact: Contact | None) -> bool:
+    """True where nothing of the contact is to be shown any more: it was deleted, or who has absorbed it was."""
+    if contact is not None and contact.status == "merged":
+        contact = identities.heir(tenant, contact.id)
+    return contact is None or contact.status != "active"
 
 
 def rescore(tenant: Tenant, contact: Contact, scores: Mapping[str, State], version: int, now: int) -> list[Op]:

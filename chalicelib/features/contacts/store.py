@@ -21,8 +21,6 @@ _BESIDE_EVENTS = (("COUNTED$", "EVT"), ("EVT$", "~"))
 """Sort keys after those of `CONTACT` and of `COUNTED#…`, but for `EVT#…`."""
 
 _CLAIMANTS_AT_ONCE = 25
-_WEBHOOK = "HOOK#"
-_WEBHOOKS_AT_ONCE = 20
 _MAX_BYTES = 380_000
 """What a contact's row may have: the table takes 409,600 bytes."""
 
@@ -116,9 +114,10 @@ def erase_rest(tenant: Tenant, contact: Contact) -> None:
     """Remove all that is held on a contact beside its events, but for its own row and the markers of the counters,
     which hold nothing of a person."""
     own = tenant.contact(contact.id)
+    for source_id in _absorbed(tenant, contact.id):
+        _erase_rows(tenant.webhook("", source_id).pk, prefix=tenant.webhook("", source_id).sk)
     for between in _BESIDE_EVENTS:
-        while rows := table.query(own.pk, between=between, limit=table.MAX_TRANSACTION).items:
-            table.transact([Delete(Key(row["PK"], row["SK"])) for row in rows])
+        _erase_rows(own.pk, between=between)
     said = {address for part in contact.parts.values() for address in part.emails}
     for address in said:
         claims = _claim_rows(*tenant.email_claims(address))
@@ -218,15 +217,29 @@ def drop_tags(tenant: Tenant, contact_id: str) -> None:
         table.transact(ops[start : start + table.MAX_TRANSACTION])
 
 
-def hand_on_webhooks(tenant: Tenant, contact_id: str, heir: Contact | None) -> None:
-    """Move what webhooks say of a contact to the one that has absorbed it, or remove it where that one is gone."""
-    while rows := table.query(tenant.contact(contact_id).pk, prefix=_WEBHOOK, limit=_WEBHOOKS_AT_ONCE).items:
-        ops: list[Op] = [Delete(Key(row["PK"], row["SK"])) for row in rows]
-        if heir is not None and heir.status == "active":
-            for row in rows:
-                attrs = {name: value for name, value in row.items() if name not in ("PK", "SK")}
-                ops.append(Put(Key(tenant.contact(heir.id).pk, row["SK"]), attrs))
-        table.transact(ops)
+def absorbed_op(tenant: Tenant, contact_id: str, source_id: str) -> Op:
+    """Remember for good whom a contact has absorbed: what stands beside the source is held on the contact too."""
+    return Put(tenant.absorbed(contact_id, source_id), {})
+
+
+def _absorbed(tenant: Tenant, contact_id: str) -> Iterator[str]:
+    """All whom a contact has absorbed, and whom those had absorbed before."""
+    key = tenant.absorbed(contact_id, "")
+    after = None
+    while True:
+        page = table.query(key.pk, prefix=key.sk, after=after)
+        for item in page.items:
+            source_id = item["SK"].removeprefix(key.sk)
+            yield source_id
+            yield from _absorbed(tenant, source_id)
+        after = page.last
+        if after is None:
+            return
+
+
+def _erase_rows(pk: str, **which: Any) -> None:
+    while rows := table.query(pk, limit=table.MAX_TRANSACTION, **which).items:
+        table.transact([Delete(Key(row["PK"], row["SK"])) for row in rows])
 
 
 def tag_ops(tenant: Tenant, contact: Contact, before: Sequence[str]) -> list[Op]:

@@ -52,7 +52,8 @@ class Secret:
 class Endpoint:
     """Where webhooks go. `secrets` has the newest first.
 
-    `failing_since` is the first failure after which nothing was delivered; `is_slow` tells of the last attempt.
+    `failing_since` is the first failure after which nothing was delivered, and `failing_id` its log; `is_slow` tells of
+    the last attempt.
     """
 
     id: str
@@ -65,16 +66,17 @@ class Endpoint:
     disabled_at: int | None = None
     disabled_reason: DisabledReason | None = None
     failing_since: int | None = None
+    failing_id: str | None = None
     is_slow: bool = False
     version: int = 1
 
-    def wants(self, event: str, event_id: str, now: int) -> bool:
-        """True where it is there longer than the event, asked for its name, and was not disabled a month ago.
+    def wants(self, event: str, event_id: str, created_at: int) -> bool:
+        """True where it is there longer than the event, asked for its name, and was not disabled a month before it.
 
         Ids tell the order of receipt, on a test project's standing clock too.
         """
         is_older = ids.ulid_of(self.id) < ids.ulid_of(event_id)
-        is_given_up = self.disabled_at is not None and now - self.disabled_at > KEPT
+        is_given_up = self.disabled_at is not None and created_at - self.disabled_at > KEPT
         return is_older and not is_given_up and any(matches(pattern, event) for pattern in self.events)
 
     def signing(self, now: int) -> list[bytes]:
@@ -93,7 +95,13 @@ class Endpoint:
     def enabled(self) -> "Endpoint":
         """The endpoint with all forgotten that it was disabled for."""
         return replace(
-            self, status="enabled", disabled_at=None, disabled_reason=None, failing_since=None, is_slow=False
+            self,
+            status="enabled",
+            disabled_at=None,
+            disabled_reason=None,
+            failing_since=None,
+            failing_id=None,
+            is_slow=False,
         )
 
     def disabled(self, reason: DisabledReason, now: int) -> "Endpoint":

@@ -1,11 +1,10 @@
 """Public verbs of the webhooks feature."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from chalicelib.core import clock, events, ids, strict_json
+from chalicelib.core import events, ids, strict_json
 from chalicelib.core.addresses import BadTarget
 from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFailed, detail
 from chalicelib.features.webhooks import schedule, signing, store
@@ -26,7 +25,7 @@ from chalicelib.platform import cursor, definitions, outbound, outbox, pending, 
 from chalicelib.platform.config import settings
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import WEBHOOK_SHARDS, Key, Tenant, moment_sk
-from chalicelib.platform.listing import LAST, Range
+from chalicelib.platform.listing import FIRST, LAST, Range
 from chalicelib.platform.queues import Outgoing
 from chalicelib.platform.secrets import derive, seal, unseal
 from chalicelib.platform.table import ConditionFailed, Delete, Op
@@ -39,20 +38,21 @@ T = TypeVar("T")
 _ENDPOINTS = "webhooks.endpoints"
 _LOGS = "webhooks.logs"
 _ATTEMPTS = 10
-_LATELY = 100
 _BODIES_AT_ONCE = 50
 _BODIES_BYTES = 2_000_000
 _PURPOSE = "webhook-secrets"
 
 endpoint = store.endpoint
 body = store.body
-forget_bodies = store.forget_bodies
+forget_body = store.forget_body
 body_op = store.body_op
 body_key = store.body_key
 endpoint_key = store.endpoint_key
 done_keys = store.done_keys
 pointer_key = store.pointer_key
-forgive = store.forgive
+note_failing_later = store.note_failing_later
+last_success = store.last_success
+first_failure = store.first_failure
 standing = store.load_some
 note_failing = store.note_failing
 position_of = store.position_of
@@ -205,11 +205,11 @@ def dispatch(tenant: Tenant, parcels: Sequence[Parcel], slow: Iterable[str] = ()
 
     May be repeated: an attempt that was made is not made again. Raises Unavailable where one could not be queued.
     """
-    apart = set(slow)
-    pending.put([mark for parcel in parcels for mark in pending.mark(tenant, "HOOK", parcel.mark)])
+    apart, wanted = set(slow), list(dict.fromkeys(parcels))
+    pending.put([mark for parcel in wanted for mark in pending.mark(tenant, "HOOK", parcel.mark)])
     for url, some in (
-        (settings().webhooks_queue_url, [parcel for parcel in parcels if parcel.endpoint_id not in apart]),
-        (settings().webhooks_slow_queue_url, [parcel for parcel in parcels if parcel.endpoint_id in apart]),
+        (settings().webhooks_queue_url, [parcel for parcel in wanted if parcel.endpoint_id not in apart]),
+        (settings().webhooks_slow_queue_url, [parcel for parcel in wanted if parcel.endpoint_id in apart]),
     ):
         messages = [
             Outgoing(parcel.lane, strict_json.dumps({"project": tenant.project_id} | parcel.to_wire()))
@@ -250,35 +250,39 @@ def followed(failed: Attempt, retry_after: int | None = None) -> Attempt:
     return replace(failed, next_at=next_at)
 
 
-def record(tenant: Tenant, made: Attempt, beside: Sequence[Op] = ()) -> bool:
-    """Record an attempt, in one transaction with what stands `beside` it; False where that was refused.
+def record(tenant: Tenant, made: Attempt, *, follows: Sequence[Op] = (), beside: Sequence[Op] = ()) -> bool:
+    """Record an attempt, in one transaction with what `follows` and what stands `beside` it.
 
-    What was recorded before is passed over. Of an attempt from whose run a replay has taken over, only the log is kept.
+    False where what is beside it was refused, and nothing was written. An attempt that was recorded before is passed
+    over. Nothing follows on one from whose run a replay has taken over.
     """
     parcel = made.parcel
-    marked = [Delete(_mark(tenant, parcel))] if tenant.is_test else []
-    log = store.attempt_op(tenant, made)
-    rest: list[Op] = list(beside)
+    rest = [*beside, *([Delete(_mark(tenant, parcel))] if tenant.is_test else [])]
+    ours: list[Op] = []
     if made.is_final and parcel.step > 1:
-        rest = [store.pointer_op(tenant, made), *rest]
+        ours = [store.pointer_op(tenant, made)]
     elif not made.is_final and not parcel.is_test:
-        rest = [store.not_taken_over(tenant, parcel), store.pointer_op(tenant, made), *rest]
+        ours = [store.not_taken_over(tenant, parcel), store.pointer_op(tenant, made), *follows]
     try:
-        _write([log, *rest, *marked])
+        _write([store.attempt_op(tenant, made), *ours, *rest])
     except ConditionFailed as refused:
         if 0 in refused.failed:
             done(tenant, parcel)
-        elif not made.is_final and 1 in refused.failed:
-            _record_log(tenant, made)
-        else:
+            return True
+        if made.is_final or 1 not in refused.failed:
             return False
+        return _record_alone(tenant, replace(made, next_at=None), rest)
     return True
 
 
-def _record_log(tenant: Tenant, made: Attempt) -> None:
-    with suppress(ConditionFailed):
-        table.write(store.attempt_op(tenant, replace(made, next_at=None)))
-    done(tenant, made.parcel)
+def _record_alone(tenant: Tenant, made: Attempt, rest: Sequence[Op]) -> bool:
+    try:
+        _write([store.attempt_op(tenant, made), *rest])
+    except ConditionFailed as refused:
+        if 0 not in refused.failed:
+            return False
+        done(tenant, made.parcel)
+    return True
 
 
 def logs(
@@ -297,8 +301,9 @@ def logs(
     get(tenant, endpoint_id)
     filters = {"endpoint": endpoint_id, "status": status, "event": event}
     high = LAST if after is None else cursor.decode(after, tenant, _LOGS, filters)
-    # Rows are older on a test project's clock than on the real one, by which they are listed, never younger.
-    span = Range(moment_sk(max(0, clock.system_ms() - KEPT - clock.HOUR), ""), high)
+    # They are listed by the real clock, and a test project's own may stand for long.
+    low = FIRST if tenant.is_test else moment_sk(now - KEPT, "")
+    span = Range(low, high)
     page = store.logs(tenant, endpoint_id, span, limit, status, event, now - KEPT + 1)
     following = cursor.encode(tenant, _LOGS, filters, page.position) if page.position else None
     return page.rows, following
@@ -313,12 +318,6 @@ def replayable(tenant: Tenant, endpoint_id: str, log_id: str, now: int) -> Parce
         raise NotFound("There is no such log.")
     check_enabled(to)
     return last.parcel
-
-
-def has_delivered_since(tenant: Tenant, endpoint_id: str, moment: int) -> bool:
-    """True where an attempt since that moment, in ms on the project's clock, was delivered, samples apart."""
-    lately = store.logs(tenant, endpoint_id, Range(), _LATELY, "delivered", None, moment).rows
-    return any(not each.parcel.is_test for each in lately)
 
 
 def check_enabled(to: Endpoint) -> None:
@@ -349,7 +348,7 @@ def _patched(before: Endpoint, patch: "EndpointPatch", now: int) -> Endpoint:
         after = replace(after, events=tuple(dict.fromkeys(patch.events)))
     if patch.url is not None and patch.url != before.url:
         # What was noted of the one before says nothing of this one.
-        after = replace(after, url=patch.url, failing_since=None, is_slow=False)
+        after = replace(after, url=patch.url, failing_since=None, failing_id=None, is_slow=False)
     if patch.status == "enabled" and before.status == "disabled":
         after = after.enabled()
     if patch.status == "disabled" and before.status == "enabled":

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
-from chalicelib.core import clock
+from chalicelib.core import clock, ids
 from chalicelib.features.webhooks.model import KEPT, STATUSES, Attempt, Endpoint, LogStatus, Parcel, Secret
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant, moment_sk
-from chalicelib.platform.listing import FIRST, Entry, Listed, Merge, Range, fill
+from chalicelib.platform.listing import FIRST, LAST, Entry, Listed, Merge, Range, fill
 from chalicelib.platform.table import Check, Condition, Delete, Item, Op, Put, Update, attr
 
+_LOOKED_AT = 25
 _KEPT_LONGER = clock.DAY
 """Milliseconds for which what a log can replay outlives it."""
 
@@ -55,7 +56,7 @@ def put(tenant: Tenant, after: Endpoint, before: Endpoint | None) -> Op:
     old = _attributes(before)
     # What is forgotten is written in any case: an attempt may have noted it since.
     is_clean = after.url != before.url or (after.status == "enabled" and before.status == "disabled")
-    anyway = {"failing_since", "is_slow"} if is_clean else set()
+    anyway = {"failing_since", "failing_id", "is_slow"} if is_clean else set()
     changed = {name: value for name, value in new.items() if value != old[name] or name in anyway}
     return Update(
         tenant.endpoint(after.id),
@@ -74,20 +75,41 @@ def disable(tenant: Tenant, after: Endpoint) -> Op:
     told = {name: _attributes(after)[name] for name in ("status", "disabled_at", "disabled_reason")}
     still: Condition = attr("status").eq("enabled") & attr("url").eq(after.url)
     if after.disabled_reason == "failing":
-        still = still & attr("failing_since").eq(after.failing_since)
+        still = still & attr("failing_id").eq(after.failing_id)
     return Update(tenant.endpoint(after.id), set_=told, add={"version": 1}, condition=still)
 
 
-def note_failing(tenant: Tenant, known: Endpoint, now: int) -> Op:
+def note_failing(tenant: Tenant, known: Endpoint, failed: Attempt) -> Op:
     """Note the first failure; refused where one is noted, or the endpoint is disabled, gone, or has another URL."""
     is_news = attr("status").eq("enabled") & attr("url").eq(known.url) & attr("failing_since").not_exists()
-    return Update(tenant.endpoint(known.id), set_={"failing_since": now}, condition=is_news)
+    return Update(tenant.endpoint(known.id), set_=_failing(failed), condition=is_news)
 
 
-def forgive(tenant: Tenant, known: Endpoint) -> Op:
-    """Forget the first failure; refused where another one was noted."""
-    still = attr("failing_since").eq(known.failing_since)
-    return Update(tenant.endpoint(known.id), remove=["failing_since"], condition=still)
+def note_failing_later(tenant: Tenant, known: Endpoint, failed: Attempt | None) -> Op:
+    """Put another first failure, or none, in the place of the one that is noted; refused where that is not it."""
+    return Update(
+        tenant.endpoint(known.id),
+        set_={} if failed is None else _failing(failed),
+        remove=[] if failed is not None else ["failing_since", "failing_id"],
+        condition=attr("failing_id").eq(known.failing_id),
+    )
+
+
+def last_success(tenant: Tenant, endpoint_id: str, after_id: str) -> Attempt | None:
+    """The latest attempt that was delivered after the one with that id was answered, samples apart; the index lags."""
+    span = Range(low=_after(after_id))
+    partitions = tenant.webhook_log_partitions(endpoint_id, "delivered")
+    rows = fill(iter([Merge(partitions, "list", span, _LOOKED_AT, None)]), 1, _no_samples).rows
+    return rows[0] if rows else None
+
+
+def first_failure(tenant: Tenant, endpoint_id: str, after_id: str) -> Attempt | None:
+    """The earliest attempt that failed after the one with that id was answered, samples apart; the index lags."""
+    found: list[Entry] = []
+    for partition in tenant.webhook_log_partitions(endpoint_id, "failed"):
+        page = table.query(partition, index="list", between=(_after(after_id), LAST), limit=_LOOKED_AT)
+        found += [Entry(item["list_sk"], Key(item["PK"], item["SK"])) for item in page.items]
+    return next((each for each in _no_samples(sorted(found)) if each is not None), None)
 
 
 def note_health(tenant: Tenant, known: Endpoint, *, is_slow: bool, has_delivered: bool) -> Op:
@@ -95,7 +117,7 @@ def note_health(tenant: Tenant, known: Endpoint, *, is_slow: bool, has_delivered
     return Update(
         tenant.endpoint(known.id),
         set_={"is_slow": is_slow},
-        remove=["failing_since"] if has_delivered else [],
+        remove=["failing_since", "failing_id"] if has_delivered else [],
         condition=attr("url").eq(known.url),
     )
 
@@ -166,10 +188,9 @@ def pointer_op(tenant: Tenant, made: Attempt) -> Op:
     return Put(pointer, made.parcel.to_wire() | {"ttl": table.ttl(tenant, KEPT)})
 
 
-def forget_bodies(tenant: Tenant, event_ids: Iterable[str], contact_id: str) -> None:
-    """Remove what webhooks say of a contact."""
-    for event_id in event_ids:
-        table.write(Delete(tenant.webhook(event_id, contact_id)))
+def forget_body(tenant: Tenant, event_id: str, contact_id: str) -> None:
+    """Remove what a webhook says of a contact."""
+    table.write(Delete(tenant.webhook(event_id, contact_id)))
 
 
 def last_attempt(tenant: Tenant, parcel: Parcel) -> Attempt | None:
@@ -202,11 +223,27 @@ def logs(
     where = None if event is None else attr("PK").contains(f"#{event}#")
 
     def hydrate(found: list[Entry]) -> list[Attempt | None]:
-        items = table.batch_get([entry.key for entry in found])
-        attempts = [_attempt(items[entry.key]) if entry.key in items else None for entry in found]
-        return [each if each is not None and each.attempted_at >= since else None for each in attempts]
+        return [each if each is not None and each.attempted_at >= since else None for each in _hydrated(found)]
 
     return fill(iter([Merge(partitions, "list", span, limit + 2, where)]), limit, hydrate)
+
+
+def _hydrated(found: Sequence[Entry]) -> list[Attempt | None]:
+    items = table.batch_get([entry.key for entry in found])
+    return [_attempt(items[entry.key]) if entry.key in items else None for entry in found]
+
+
+def _no_samples(found: Sequence[Entry]) -> list[Attempt | None]:
+    return [each if each is not None and not each.parcel.is_test else None for each in _hydrated(found)]
+
+
+def _after(log_id: str) -> str:
+    """The least position behind a log's own."""
+    return f"{moment_sk(ids.moment_of(log_id), log_id)} "
+
+
+def _failing(failed: Attempt) -> dict[str, Any]:
+    return {"failing_since": failed.attempted_at, "failing_id": failed.id}
 
 
 def undelivered(
@@ -251,6 +288,7 @@ def _attributes(of: Endpoint) -> dict[str, Any]:
         "disabled_at": of.disabled_at,
         "disabled_reason": of.disabled_reason,
         "failing_since": of.failing_since,
+        "failing_id": of.failing_id,
         "is_slow": of.is_slow,
         "version": of.version,
     }
@@ -268,6 +306,7 @@ def _endpoint(item: Item) -> Endpoint:
         disabled_at=item.get("disabled_at"),
         disabled_reason=item.get("disabled_reason"),
         failing_since=item.get("failing_since"),
+        failing_id=item.get("failing_id"),
         is_slow=item["is_slow"],
         version=item["version"],
     )

@@ -5,12 +5,11 @@ with the end of an endpoint that is gone. A death before leads to the same attem
 the attempt is passed over. An endpoint's health is noted before the record: noted twice it is the same.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.core import clock, ids
 from chalicelib.features.contacts import service as contacts
-from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
 from chalicelib.features.webhooks import schedule
@@ -78,13 +77,14 @@ def prepare(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> Prepared | Non
     if endpoint.is_slow and not is_apart:
         webhooks.dispatch(tenant, [parcel], slow=[endpoint.id])
         return None
-    now, body, obstacle = projects.now(tenant), webhooks.body(rows.get(said)), None
-    if people:
-        obstacle, body = _of_contact(tenant, parcel, contacts.read(rows.get(people[0])), body)
+    now, body = projects.now(tenant), webhooks.body(rows.get(said))
+    obstacle = EXPIRED if body is None else None
     if endpoint.status == "disabled" and not parcel.is_test:
-        obstacle = obstacle or ENDPOINT_DISABLED
+        obstacle = ENDPOINT_DISABLED
+    if people and contacts.is_gone(tenant, contacts.read(rows.get(people[0]))):
+        obstacle = CONTACT_DELETED
     if obstacle is not None or body is None:
-        webhooks.record(tenant, _attempt(parcel, "skipped", now, error=obstacle or EXPIRED))
+        webhooks.record(tenant, _attempt(parcel, "skipped", now, error=obstacle))
         return None
     return Prepared(parcel, endpoint, body.encode(), now)
 
@@ -120,11 +120,11 @@ def record_failure(tenant: Tenant, prepared: Prepared, answer: Answer) -> None:
     webhooks.note_health(tenant, endpoint, is_slow=answer.took_ms > SLOW, has_delivered=False)
     if answer.status == GONE and endpoint.status == "enabled":
         ends = webhooks.disabling(tenant, endpoint, "gone", prepared.now)
-        if webhooks.record(tenant, failed, ends):
+        if webhooks.record(tenant, failed, beside=ends):
             return
     elif endpoint.failing_since is None:
-        _begin_to_fail(tenant, endpoint, prepared.now)
-    webhooks.record(tenant, failed, _retry_ops(tenant, failed))
+        _begin_to_fail(tenant, endpoint, failed)
+    webhooks.record(tenant, failed, follows=_retry_ops(tenant, failed))
 
 
 def _asked_wait(tenant: Tenant, answer: Answer) -> int | None:
@@ -145,20 +145,6 @@ def _retry_ops(tenant: Tenant, failed: Attempt) -> list[Op]:
     return timers.set_ops(tenant, owner, RETRY, RETRY, failed.next_at, data=parcel.following().to_wire())
 
 
-def _of_contact(
-    tenant: Tenant, parcel: Parcel, contact: Contact | None, body: str | None
-) -> tuple[str | None, str | None]:
-    """Why what shows a contact must not be sent, None where it may; and what it says.
-
-    It is the heir's who has absorbed the contact, and so are its rows once they were moved.
-    """
-    if contact is not None and contact.status == "merged":
-        contact = contacts.heir(tenant, contact.id)
-        if body is None and contact is not None:
-            body = webhooks.body(table.get(webhooks.body_key(tenant, replace(parcel, contact_id=contact.id))))
-    return (None if contact is not None and contact.status == "active" else CONTACT_DELETED), body
-
-
 def _attempt(
     parcel: Parcel, status: LogStatus, now: int, answer: Answer | None = None, *, error: str | None = None
 ) -> Attempt:
@@ -177,11 +163,11 @@ def _attempt(
     )
 
 
-def _begin_to_fail(tenant: Tenant, endpoint: Endpoint, now: int) -> None:
+def _begin_to_fail(tenant: Tenant, endpoint: Endpoint, failed: Attempt) -> None:
     """Note the first failure, and the moment at which the endpoint is disabled if it only fails until then."""
-    owner = tenant.endpoint_timers(endpoint.id)
-    watch = timers.set_ops(tenant, owner, FAILING, FAILING, now + FAILING_MAX, data=now)
+    owner, moment = tenant.endpoint_timers(endpoint.id), failed.attempted_at + FAILING_MAX
+    watch = timers.set_ops(tenant, owner, FAILING, FAILING, moment, data=failed.id)
     try:
-        table.transact([webhooks.note_failing(tenant, endpoint, now), *watch])
+        table.transact([webhooks.note_failing(tenant, endpoint, failed), *watch])
     except ConditionFailed:
         return  # noted by another attempt, or the endpoint is gone

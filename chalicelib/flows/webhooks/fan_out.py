@@ -4,13 +4,12 @@ What: for each event that some endpoint asked for, what its webhook says is writ
 endpoint is queued, for a disabled one too: the worker notes in its log what it would have got. May be repeated: the
 first text stands, and an attempt that was made is not made again.
 
-What is said of a contact goes with the contact's rows. It is looked at once more after that was written, so that no
-purge leaves it behind.
+What is said of a contact goes with the contact's rows. It is looked at once more after that was written, and what was
+written of one that is gone by then, by this run or by one that died, is removed: so no purge leaves it behind.
 """
 
 from collections.abc import Sequence
 
-from chalicelib.core import clock
 from chalicelib.core.events import ENDPOINT_DISABLED
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.webhooks import service as webhooks
@@ -31,17 +30,19 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     events = {event.id: event for event, _ in wanted}
     bodies = payloads.made(tenant, list(events.values()))
     webhooks.keep(tenant, bodies)
-    people = {of: contacts.key(tenant, of) for of, _ in bodies.values() if of is not None}
+    people = {
+        of: contacts.key(tenant, of) for event in events.values() if (of := payloads.contact_of(event)) is not None
+    }
     to = {endpoint.id: webhooks.endpoint_key(tenant, endpoint.id) for _, endpoint in wanted}
     rows = table.batch_get([*people.values(), *to.values()])
-    for of, key in people.items():
-        person = contacts.read(rows.get(key))
-        if person is None or person.status != "active":
-            late = [event_id for event_id, (shows, _) in bodies.items() if shows == of]
-            webhooks.forget_bodies(tenant, late, of)
-            told_by_id = payloads.made(tenant, [events[event_id] for event_id in late], gone=[of])
-            webhooks.keep(tenant, told_by_id)
-            bodies |= told_by_id
+    gone = [of for of, key in people.items() if contacts.is_gone(tenant, contacts.read(rows.get(key)))]
+    if gone:
+        late = [event for event in events.values() if payloads.contact_of(event) in gone]
+        for event in late:
+            webhooks.forget_body(tenant, event.id, str(payloads.contact_of(event)))
+        without = payloads.made(tenant, late, gone=gone)
+        webhooks.keep(tenant, without)
+        bodies |= without
     # As they are now: an endpoint that has become slow is not waited for.
     standing = [each for key in to.values() if (each := webhooks.endpoint(rows.get(key))) is not None]
     due = [
@@ -51,12 +52,11 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
 
 
 def _wanted(endpoints: Sequence[Endpoint], told: Sequence[DomainEvent]) -> list[tuple[DomainEvent, Endpoint]]:
-    now = clock.system_ms()
     return [
         (event, each)
         for event in told
         for each in endpoints
-        if each.wants(event.name, event.id, now) and not _is_its_own_end(event, each)
+        if each.wants(event.name, event.id, event.created_at) and not _is_its_own_end(event, each)
     ]
 
 

@@ -9,9 +9,10 @@ from chalicelib.core import events
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Timer
 from chalicelib.features.webhooks import service as webhooks
+from chalicelib.features.webhooks.model import FAILING_MAX
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Tenant, endpoint_of
-from chalicelib.platform.table import ConditionFailed
+from chalicelib.platform.table import ConditionFailed, Op
 
 
 def retry(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
@@ -26,16 +27,28 @@ def retry(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
 
 
 def end_failing(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
-    """Disable the endpoint, if it has only failed since the timer was set."""
+    """Disable the endpoint, if it has only failed since the attempt that the timer was set for.
+
+    A success beside that failure may not have known of it: then the first failure after the last success counts.
+    """
     endpoint_id = endpoint_of(owner_pk)
     endpoint = webhooks.standing(tenant, [endpoint_id]).get(endpoint_id)
-    if endpoint is not None and endpoint.status == "enabled" and endpoint.failing_since == timer.data:
-        # A success beside the first failure may not have known of it.
-        delivers = webhooks.has_delivered_since(tenant, endpoint_id, timer.data)
-        ends = (
-            [webhooks.forgive(tenant, endpoint)] if delivers else webhooks.disabling(tenant, endpoint, "failing", now)
-        )
-        with suppress(ConditionFailed):  # disabled before, or it delivers again
-            table.transact([*ends, *timers.taken_ops(tenant, owner_pk, timer)])
-            return
-    timers.drop(tenant, owner_pk, timer)
+    if endpoint is None or endpoint.status == "disabled" or endpoint.failing_id != timer.data:
+        timers.drop(tenant, owner_pk, timer)
+        return
+    ends: list[Op]
+    last = webhooks.last_success(tenant, endpoint_id, timer.data)
+    first = webhooks.first_failure(tenant, endpoint_id, last.id) if last is not None else None
+    if last is None or (first is not None and first.attempted_at + FAILING_MAX <= now):
+        ends = [*webhooks.disabling(tenant, endpoint, "failing", now), *timers.taken_ops(tenant, owner_pk, timer)]
+    elif first is None:
+        gone = timers.taken_ops(tenant, owner_pk, timer)
+        ends = [webhooks.note_failing_later(tenant, endpoint, None), *gone]
+    else:
+        moment = first.attempted_at + FAILING_MAX
+        anew = timers.set_ops(tenant, owner_pk, timer.name, timer.kind, moment, data=first.id, before=timer.moment)
+        ends = [webhooks.note_failing_later(tenant, endpoint, first), *anew]
+    try:
+        table.transact(ends)
+    except ConditionFailed:  # disabled before, or it has delivered again
+        timers.drop(tenant, owner_pk, timer)

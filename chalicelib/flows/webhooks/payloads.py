@@ -218,6 +218,11 @@ def example(name: str) -> Any:
     )
 
 
+def contact_of(event: DomainEvent) -> str | None:
+    """The contact that the event's webhook shows; None where it shows none."""
+    return str(event.data["contact_id"]) if issubclass(KINDS[event.name].model, OfContact) else None
+
+
 def made(
     tenant: Tenant, told: Sequence[DomainEvent], *, gone: Container[str] = ()
 ) -> dict[str, tuple[str | None, str]]:
@@ -249,11 +254,7 @@ def text(tenant: Tenant, event_id: str, name: str, created_at: int, data: Answer
 
 
 def _around(tenant: Tenant, told: Sequence[DomainEvent], gone: Container[str]) -> Around:
-    wanted = {
-        contacts.key(tenant, str(event.data["contact_id"]))
-        for event in told
-        if "contact_id" in event.data and event.name != events.CONTACT_DELETED
-    }
+    wanted = {contacts.key(tenant, of) for event in told if (of := contact_of(event)) is not None}
     people = [contacts.read(item) for item in table.batch_get(wanted).values()]
     names: dict[str, str] = {}
     if any(KINDS[event.name].model is SegmentMoved for event in told):

@@ -101,21 +101,27 @@ class QueuePoller:
         return answer.get("Messages", [])
 
     def _work(self, batch: Batch) -> None:
-        done = threading.Event()
-        keeper = threading.Thread(target=self._keep_hidden, args=(batch, done), name="lease", daemon=True)
-        keeper.start()
         try:
-            failed = self._call(batch)
-        finally:
-            done.set()
-            keeper.join()
-        try:
+            failed = self._call_leased(batch)
             self._delete([message for message in batch if message["MessageId"] not in failed])
             self._give_back([message for message in batch if message["MessageId"] in failed])
         except (BotoCoreError, ClientError) as error:
             _log.warning("%s: %s", self._queue.function_name, error)
+        except Exception:
+            _log.exception("%s: a batch was not finished", self._queue.function_name)
         finally:
             self._free.release()
+
+    def _call_leased(self, batch: Batch) -> set[str]:
+        """What `_call` answers; meanwhile the messages stay hidden."""
+        done = threading.Event()
+        keeper = threading.Thread(target=self._keep_hidden, args=(batch, done), name="lease", daemon=True)
+        keeper.start()
+        try:
+            return self._call(batch)
+        finally:
+            done.set()
+            keeper.join()
 
     def _call(self, messages: Sequence[MessageTypeDef]) -> set[str]:
         """Ids of the messages that the function did not finish; all of them where it raised."""

@@ -19,8 +19,8 @@ A domain event that the bus has not handled is its own mark (`platform/outbox.py
 """
 
 LASTS = clock.HOUR
-"""Milliseconds of the real clock after which work counts as lost. All deliveries of a message together take less, so a
-mark this old belongs to a dead letter, or to somebody who died before the work was handed on."""
+"""Milliseconds of the real clock after which work counts as lost. All deliveries of a message together take less (but
+for webhooks), so a mark this old belongs to a dead letter, or to somebody who died before the work was handed on."""
 
 _WEBHOOKS_LAST = 6 * clock.HOUR
 """The same for webhooks, which wait in the lanes of their endpoint: of one that hangs, four leave each 15 seconds."""

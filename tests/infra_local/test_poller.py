@@ -141,9 +141,15 @@ def test_of_a_fifo_queue_no_more_is_received_than_is_worked_on_at_once() -> None
             asked.append(options["MaxNumberOfMessages"])
             return super().receive_message()
 
-    for url, most in (("https://queue/q.fifo", 1), ("https://queue/q", 10)):
+    for url, batch_size, most in (
+        ("https://queue/q.fifo", 1, 1),
+        ("https://queue/q.fifo", 10, 10),
+        ("https://queue/q", 1, 10),
+        ("https://queue/q", 3, 9),
+        ("https://queue/q", 10, 10),
+    ):
         stop = threading.Event()
-        queue = replace(QUEUE, url=url, batch_size=1, concurrency=20)
+        queue = replace(QUEUE, url=url, batch_size=batch_size, concurrency=20)
         QueuePoller(cast("Any", Asked([], when_empty=stop.set)), queue, lambda *_: None, stop).poll()
         assert asked.pop() == most
 
@@ -178,3 +184,14 @@ def test_no_more_batches_are_in_hand_than_may_be() -> None:
     queue = replace(QUEUE, batch_size=1, concurrency=2)
     sqs = feed(function, queue, *([message(str(n))] for n in range(10)))
     assert (most[0], len(sqs.deleted)) == (2, 10)
+
+
+def test_a_place_is_free_again_whatever_the_function_did() -> None:
+    calls: list[str] = []
+
+    def leave(event: Mapping[str, Any], _context: LambdaContext) -> None:
+        calls.append(event["Records"][0]["messageId"])
+        raise SystemExit
+
+    feed(leave, replace(QUEUE, batch_size=1, concurrency=1), [message("a")], [message("b")])
+    assert calls == ["a", "b"]

@@ -8,7 +8,9 @@ import pytest
 from chalicelib.core import clock
 from chalicelib.features.webhooks import service as webhooks
 from chalicelib.flows.create_project import CreatedProject
+from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.table import Put
 from tests.support import pipeline
 from tests.support.client import Client
 from tests.support.hook_world import HookWorld
@@ -127,15 +129,17 @@ def test_a_chain_of_merges_loses_no_webhook_and_a_purge_of_its_end_removes_all_t
     live_world.settle()
     held = [row["body"] for key, row in live_world.table.rows.items() if key.sk.startswith("HOOK#")]
     assert [body for body in held if "private" in body] == []
+    assert [key for key in live_world.table.rows if key.sk.startswith("FROM#")] == []
 
 
 def test_a_visitor_that_joined_is_purged_with_the_user(live_world: HookWorld, receiver: Receiver) -> None:
     client = live_world.client
     hook(client, receiver.url(), "contact.*")
     visit = {"anonymousId": "v1", "traits": {"nick": "private nick"}}
-    for raw in (visit, visit | {"userId": "u1"}):
+    for raw in ({"userId": "u1"}, visit, visit | {"userId": "u1"}):
         pipeline.record(live_world.tenant, [accepted(raw, "identify", clock.system_ms())])
         live_world.settle()
+    assert [key for key in live_world.table.rows if key.sk.startswith("FROM#")]
     person = client.get("/v1/contacts?external_id=u1").json["data"][0]["id"]
     assert any("private nick" in got.body.decode() for got in receiver.got)
     client.delete(f"/v1/contacts/{person}?purge=true")
@@ -167,3 +171,21 @@ def test_a_fault_after_a_late_write_leaves_nothing_of_a_purged_contact_behind(
     live_world.settle()
     held = [row["body"] for key, row in live_world.table.rows.items() if key.sk.startswith("HOOK#")]
     assert [body for body in held if "private" in body] == []
+
+
+def test_a_purge_of_who_has_absorbed_many_goes_on_wherever_it_dies(live_world: HookWorld) -> None:
+    sources = [f"cntct_s{n}" for n in range(40)]
+    for number in itertools.count():
+        person = live_world.client.post("/v1/contacts", {"external_id": f"u{number}"}).json["id"]
+        tenant, chain = live_world.tenant, [person, *(f"{each}_{number}" for each in sources)]
+        table.transact([Put(tenant.absorbed(*pair), {}) for pair in itertools.pairwise(chain)])
+        table.transact([Put(tenant.webhook("evt_1", each), {"body": "private"}) for each in chain])
+        live_world.client.delete(f"/v1/contacts/{person}?purge=true")
+        live_world.run_bus()
+        with live_world.dying_at(10 * number, after=True) as died:
+            live_world.run_jobs()
+        live_world.settle()
+        assert [key for key in live_world.table.rows if key.sk.startswith(("FROM#", "HOOK#"))] == []
+        if not died:
+            assert number > 10
+            return

@@ -291,3 +291,46 @@ def test_a_secret_that_cannot_be_read_any_more_is_told_by_the_log(
     (log,) = to.logs()
     assert (log["status"], log["error"]) == ("failed", "secret_unreadable")
     assert receiver.got == []
+
+
+def test_samples_do_not_hide_the_failures_among_them(world: HookWorld, receiver: Receiver) -> None:
+    to = hook(world.client, receiver.url(), "contact.created")
+    inner: list[str] = []
+
+    def fail_within_a_success(request: Delivered) -> int:
+        if request.data["contact"]["external_id"] != "succeeds":
+            return 500
+        inner.append("fails")
+        world.client.post("/v1/contacts", {"external_id": "fails"})
+        world.run_bus()
+        world.run_webhooks()
+        return 200
+
+    receiver.answer = fail_within_a_success
+    world.happen("succeeds")
+    for _ in range(130):
+        world.client.post(f"{to.path}/test", {"event": "contact.created"})
+    world.settle()
+    world.advance(6 * clock.DAY)
+    assert to.shown["status"] == "disabled"
+
+
+def test_a_success_at_the_former_url_does_not_keep_the_new_one(world: HookWorld, receiver: Receiver) -> None:
+    to = hook(world.client, receiver.url("/old"), "contact.created")
+    moved: list[str] = []
+
+    def move_and_fail(request: Delivered) -> int:
+        if request.path == "/new":
+            return 500
+        moved.append("moved")
+        world.client.patch(to.path, {"url": receiver.url("/new")})
+        world.client.post("/v1/contacts", {"external_id": "fails"})
+        world.run_bus()
+        world.run_webhooks()
+        return 200
+
+    receiver.answer = move_and_fail
+    begun = world.now
+    world.happen("succeeds")
+    world.advance(5 * clock.DAY)
+    assert (to.shown["status"], to.shown["disabled_at"]) == ("disabled", clock.iso(begun + 5 * clock.DAY))

@@ -275,6 +275,7 @@ def test_the_log_of_a_delivery_is_as_in_the_reference(client: Client, receiver: 
         "next_retry_at": None,
         "error": None,
         "response_body": "thank you",
+        "url": receiver.url(),
         "replayed": False,
         "test": False,
     }

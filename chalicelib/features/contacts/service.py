@@ -42,6 +42,7 @@ __all__ = [
     "directory_with_emails",
     "end_purge",
     "erase",
+    "forget_absorbed",
     "get",
     "has_absorbed",
     "heir",
@@ -81,6 +82,7 @@ merge_traits = fold.merge_traits
 touch = fold.touch
 join_group = fold.join_group
 erase = store.erase
+forget_absorbed = store.forget_absorbed
 see = fold.see
 pointers = identities.pointers
 keys = identities.keys

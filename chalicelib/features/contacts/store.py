@@ -21,6 +21,7 @@ _BESIDE_EVENTS = (("COUNTED$", "EVT"), ("EVT$", "~"))
 """Sort keys after those of `CONTACT` and of `COUNTED#…`, but for `EVT#…`."""
 
 _CLAIMANTS_AT_ONCE = 25
+_ABSORBED_AT_ONCE = 25
 _MAX_BYTES = 380_000
 """What a contact's row may have: the table takes 409,600 bytes."""
 
@@ -114,8 +115,6 @@ def erase_rest(tenant: Tenant, contact: Contact) -> None:
     """Remove all that is held on a contact beside its events, but for its own row and the markers of the counters,
     which hold nothing of a person."""
     own = tenant.contact(contact.id)
-    for source_id in _absorbed(tenant, contact.id):
-        _erase_rows(tenant.webhook("", source_id).pk, prefix=tenant.webhook("", source_id).sk)
     for between in _BESIDE_EVENTS:
         _erase_rows(own.pk, between=between)
     said = {address for part in contact.parts.values() for address in part.emails}
@@ -222,19 +221,22 @@ def absorbed_op(tenant: Tenant, contact_id: str, source_id: str) -> Op:
     return Put(tenant.absorbed(contact_id, source_id), {})
 
 
-def _absorbed(tenant: Tenant, contact_id: str) -> Iterator[str]:
-    """All whom a contact has absorbed, and whom those had absorbed before."""
+def forget_absorbed(tenant: Tenant, contact_id: str) -> bool:
+    """Remove what stands beside some of those whom a contact has absorbed; False where none is left.
+
+    Whom they had absorbed takes their place: so it may be repeated, and goes on where it stopped.
+    """
     key = tenant.absorbed(contact_id, "")
-    after = None
-    while True:
-        page = table.query(key.pk, prefix=key.sk, after=after)
-        for item in page.items:
-            source_id = item["SK"].removeprefix(key.sk)
-            yield source_id
-            yield from _absorbed(tenant, source_id)
-        after = page.last
-        if after is None:
-            return
+    rows = table.query(key.pk, prefix=key.sk, limit=_ABSORBED_AT_ONCE).items
+    for row in rows:
+        source_id = row["SK"].removeprefix(key.sk)
+        _erase_rows(tenant.webhook("", source_id).pk, prefix=tenant.webhook("", source_id).sk)
+        theirs = tenant.absorbed(source_id, "")
+        while found := table.query(theirs.pk, prefix=theirs.sk, limit=_ABSORBED_AT_ONCE).items:
+            handed = [absorbed_op(tenant, contact_id, each["SK"].removeprefix(theirs.sk)) for each in found]
+            table.transact([*handed, *(Delete(Key(each["PK"], each["SK"])) for each in found)])
+        table.write(Delete(Key(row["PK"], row["SK"])))
+    return bool(rows)
 
 
 def _erase_rows(pk: str, **which: Any) -> None:

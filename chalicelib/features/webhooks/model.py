@@ -163,7 +163,8 @@ class Parcel:
 class Attempt:
     """What one attempt came to, for the log. `took_ms` is real time; `error` is a word for programs.
 
-    One that was skipped was due and not made, and `error` says why. `next_at` is when the next one is due, if any is.
+    One that was skipped was due and not made, and `error` says why. `next_at` is when the next one is due, if any is;
+    `url` is where it went.
     """
 
     id: str
@@ -175,6 +176,7 @@ class Attempt:
     took_ms: int | None = None
     error: str | None = None
     response_body: str | None = None
+    url: str | None = None
 
     @property
     def is_final(self) -> bool:

@@ -187,6 +187,7 @@ class LogAnswer(Answer):
     response_time_ms: int | None
     error: Annotated[str | None, Field(description="Why it failed or was not made, in a word for programs.")]
     response_body: Annotated[str | None, Field(description="The first KB of the answer.")]
+    url: Annotated[str | None, Field(description="Where it was sent; null where it was not.")]
     replayed: Annotated[bool, Field(description="True where it was asked for by a replay.")]
     test: Annotated[bool, Field(description="True where it was a sample sent by the test endpoint.")]
 
@@ -248,6 +249,7 @@ def log_shown(attempt: Attempt) -> LogAnswer:
         response_time_ms=attempt.took_ms,
         error=attempt.error,
         response_body=attempt.response_body,
+        url=attempt.url,
         replayed=attempt.parcel.run > 0,
         test=attempt.parcel.is_test,
     )

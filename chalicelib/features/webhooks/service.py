@@ -44,13 +44,13 @@ _PURPOSE = "webhook-secrets"
 
 endpoint = store.endpoint
 body = store.body
-forget_body = store.forget_body
+forget_bodies = store.forget_bodies
 body_op = store.body_op
 body_key = store.body_key
 endpoint_key = store.endpoint_key
 done_keys = store.done_keys
 pointer_key = store.pointer_key
-note_failing_later = store.note_failing_later
+set_first_failure = store.set_first_failure
 last_success = store.last_success
 first_failure = store.first_failure
 standing = store.load_some

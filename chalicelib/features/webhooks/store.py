@@ -85,7 +85,7 @@ def note_failing(tenant: Tenant, known: Endpoint, failed: Attempt) -> Op:
     return Update(tenant.endpoint(known.id), set_=_failing(failed), condition=is_news)
 
 
-def note_failing_later(tenant: Tenant, known: Endpoint, failed: Attempt | None) -> Op:
+def set_first_failure(tenant: Tenant, known: Endpoint, failed: Attempt | None) -> Op:
     """Put another first failure, or none, in the place of the one that is noted; refused where that is not it."""
     return Update(
         tenant.endpoint(known.id),
@@ -95,21 +95,16 @@ def note_failing_later(tenant: Tenant, known: Endpoint, failed: Attempt | None) 
     )
 
 
-def last_success(tenant: Tenant, endpoint_id: str, after_id: str) -> Attempt | None:
-    """The latest attempt that was delivered after the one with that id was answered, samples apart; the index lags."""
-    span = Range(low=_after(after_id))
-    partitions = tenant.webhook_log_partitions(endpoint_id, "delivered")
-    rows = fill(iter([Merge(partitions, "list", span, _LOOKED_AT, None)]), 1, _no_samples).rows
-    return rows[0] if rows else None
+def last_success(tenant: Tenant, to: Endpoint, after_id: str) -> Attempt | None:
+    """The latest delivery to an endpoint's URL that was answered after the attempt with that id; the index lags."""
+    found = _one_of_each_shard(tenant, to, "delivered", after_id, newest_first=True)
+    return max(found, key=lambda each: each.id, default=None)
 
 
-def first_failure(tenant: Tenant, endpoint_id: str, after_id: str) -> Attempt | None:
-    """The earliest attempt that failed after the one with that id was answered, samples apart; the index lags."""
-    found: list[Entry] = []
-    for partition in tenant.webhook_log_partitions(endpoint_id, "failed"):
-        page = table.query(partition, index="list", between=(_after(after_id), LAST), limit=_LOOKED_AT)
-        found += [Entry(item["list_sk"], Key(item["PK"], item["SK"])) for item in page.items]
-    return next((each for each in _no_samples(sorted(found)) if each is not None), None)
+def first_failure(tenant: Tenant, to: Endpoint, after_id: str) -> Attempt | None:
+    """The earliest failure at an endpoint's URL that was answered after the attempt with that id; the index lags."""
+    found = _one_of_each_shard(tenant, to, "failed", after_id, newest_first=False)
+    return min(found, key=lambda each: each.id, default=None)
 
 
 def note_health(tenant: Tenant, known: Endpoint, *, is_slow: bool, has_delivered: bool) -> Op:
@@ -163,6 +158,7 @@ def attempt_op(tenant: Tenant, made: Attempt) -> Put:
         "took_ms": made.took_ms,
         "error": made.error,
         "response_body": made.response_body,
+        "url": made.url,
         "list_pk": entry.pk,
         "list_sk": entry.sk,
         "ttl": table.ttl(tenant, KEPT),
@@ -188,9 +184,11 @@ def pointer_op(tenant: Tenant, made: Attempt) -> Op:
     return Put(pointer, made.parcel.to_wire() | {"ttl": table.ttl(tenant, KEPT)})
 
 
-def forget_body(tenant: Tenant, event_id: str, contact_id: str) -> None:
-    """Remove what a webhook says of a contact."""
-    table.write(Delete(tenant.webhook(event_id, contact_id)))
+def forget_bodies(tenant: Tenant, said: Iterable[tuple[str, str]]) -> None:
+    """Remove what webhooks say of contacts, given as pairs of ids of an event and of a contact."""
+    gone = [Delete(tenant.webhook(event_id, contact_id)) for event_id, contact_id in said]
+    for start in range(0, len(gone), table.MAX_TRANSACTION):
+        table.transact(gone[start : start + table.MAX_TRANSACTION])
 
 
 def last_attempt(tenant: Tenant, parcel: Parcel) -> Attempt | None:
@@ -233,8 +231,30 @@ def _hydrated(found: Sequence[Entry]) -> list[Attempt | None]:
     return [_attempt(items[entry.key]) if entry.key in items else None for entry in found]
 
 
-def _no_samples(found: Sequence[Entry]) -> list[Attempt | None]:
-    return [each if each is not None and not each.parcel.is_test else None for each in _hydrated(found)]
+def _one_of_each_shard(
+    tenant: Tenant, to: Endpoint, status: LogStatus, after_id: str, *, newest_first: bool
+) -> list[Attempt]:
+    """Of each shard the first attempt that was made at the endpoint's URL; samples say nothing of an endpoint."""
+    found: list[Attempt] = []
+    for partition in tenant.webhook_log_partitions(to.id, status):
+        for each in _walked(partition, (_after(after_id), LAST), newest_first=newest_first):
+            if not each.parcel.is_test and each.url == to.url:
+                found.append(each)
+                break
+    return found
+
+
+def _walked(partition: str, between: tuple[str, str], *, newest_first: bool) -> Iterator[Attempt]:
+    after = None
+    while True:
+        page = table.query(
+            partition, index="list", between=between, limit=_LOOKED_AT, newest_first=newest_first, after=after
+        )
+        entries = [Entry(item["list_sk"], Key(item["PK"], item["SK"])) for item in page.items]
+        yield from (each for each in _hydrated(entries) if each is not None)
+        after = page.last
+        if after is None:
+            return
 
 
 def _after(log_id: str) -> str:
@@ -323,6 +343,7 @@ def _attempt(item: Item) -> Attempt:
         took_ms=item.get("took_ms"),
         error=item.get("error"),
         response_body=item.get("response_body"),
+        url=item.get("url"),
     )
 
 

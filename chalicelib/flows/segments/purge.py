@@ -76,7 +76,7 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
             continue
         if after is None and source is not None:
             contacts.has_absorbed(tenant, contact_id, source)
-        elif after is None:
+        elif after is None and not contacts.forget_absorbed(tenant, contact_id):
             contacts.end_purge(tenant, contact_id)
             return None
         if not has_time():

@@ -84,7 +84,7 @@ def prepare(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> Prepared | Non
     if people and contacts.is_gone(tenant, contacts.read(rows.get(people[0]))):
         obstacle = CONTACT_DELETED
     if obstacle is not None or body is None:
-        webhooks.record(tenant, _attempt(parcel, "skipped", now, error=obstacle))
+        webhooks.record(tenant, Attempt(ids.new_id("wh_log"), parcel, "skipped", now, error=obstacle))
         return None
     return Prepared(parcel, endpoint, body.encode(), now)
 
@@ -103,7 +103,7 @@ def record_success(tenant: Tenant, prepared: Prepared, answer: Answer) -> None:
     """Record that the webhook was delivered."""
     if not prepared.parcel.is_test:
         webhooks.note_health(tenant, prepared.endpoint, is_slow=answer.took_ms > SLOW, has_delivered=True)
-    webhooks.record(tenant, _attempt(prepared.parcel, "delivered", prepared.now, answer))
+    webhooks.record(tenant, _made(prepared, "delivered", answer))
 
 
 def record_failure(tenant: Tenant, prepared: Prepared, answer: Answer) -> None:
@@ -112,7 +112,7 @@ def record_failure(tenant: Tenant, prepared: Prepared, answer: Answer) -> None:
     A sample that fails says nothing of the endpoint.
     """
     parcel, endpoint = prepared.parcel, prepared.endpoint
-    failed = _attempt(parcel, "failed", prepared.now, answer, error=answer.error or f"http_{answer.status}")
+    failed = _made(prepared, "failed", answer, answer.error or f"http_{answer.status}")
     failed = webhooks.followed(failed, _asked_wait(tenant, answer))
     if parcel.is_test:
         webhooks.record(tenant, failed)
@@ -145,21 +145,17 @@ def _retry_ops(tenant: Tenant, failed: Attempt) -> list[Op]:
     return timers.set_ops(tenant, owner, RETRY, RETRY, failed.next_at, data=parcel.following().to_wire())
 
 
-def _attempt(
-    parcel: Parcel, status: LogStatus, now: int, answer: Answer | None = None, *, error: str | None = None
-) -> Attempt:
-    log_id = ids.new_id("wh_log")
-    if answer is None:
-        return Attempt(log_id, parcel, status, now, error=error)
+def _made(prepared: Prepared, status: LogStatus, answer: Answer, error: str | None = None) -> Attempt:
     return Attempt(
-        log_id,
-        parcel,
+        ids.new_id("wh_log"),
+        prepared.parcel,
         status,
-        now,
+        prepared.now,
         http_status=answer.status,
         took_ms=answer.took_ms,
         error=error,
         response_body=answer.body.decode(errors="replace"),
+        url=prepared.endpoint.url,
     )
 
 

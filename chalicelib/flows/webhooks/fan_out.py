@@ -5,7 +5,7 @@ endpoint is queued, for a disabled one too: the worker notes in its log what it 
 first text stands, and an attempt that was made is not made again.
 
 What is said of a contact goes with the contact's rows. It is looked at once more after that was written, and what was
-written of one that is gone by then, by this run or by one that died, is removed: so no purge leaves it behind.
+written of one that is gone by then, by this run or by one that died, is removed: so a purge leaves nothing behind.
 """
 
 from collections.abc import Sequence
@@ -37,10 +37,10 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     rows = table.batch_get([*people.values(), *to.values()])
     gone = [of for of, key in people.items() if contacts.is_gone(tenant, contacts.read(rows.get(key)))]
     if gone:
-        late = [event for event in events.values() if payloads.contact_of(event) in gone]
-        for event in late:
-            webhooks.forget_body(tenant, event.id, str(payloads.contact_of(event)))
-        without = payloads.made(tenant, late, gone=gone)
+        late = {event.id: of for event in events.values() if (of := payloads.contact_of(event)) in gone}
+        webhooks.forget_bodies(tenant, [(event_id, str(of)) for event_id, of in late.items()])
+        shown = [events[event_id] for event_id in late if bodies[event_id][0] is not None]
+        without = payloads.made(tenant, shown, gone=gone)
         webhooks.keep(tenant, without)
         bodies |= without
     # As they are now: an endpoint that has become slow is not waited for.

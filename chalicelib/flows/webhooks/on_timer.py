@@ -37,17 +37,18 @@ def end_failing(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
         timers.drop(tenant, owner_pk, timer)
         return
     ends: list[Op]
-    last = webhooks.last_success(tenant, endpoint_id, timer.data)
-    first = webhooks.first_failure(tenant, endpoint_id, last.id) if last is not None else None
-    if last is None or (first is not None and first.attempted_at + FAILING_MAX <= now):
+    last = webhooks.last_success(tenant, endpoint, timer.data)
+    first = webhooks.first_failure(tenant, endpoint, last.id) if last is not None else None
+    if last is None:
         ends = [*webhooks.disabling(tenant, endpoint, "failing", now), *timers.taken_ops(tenant, owner_pk, timer)]
     elif first is None:
         gone = timers.taken_ops(tenant, owner_pk, timer)
-        ends = [webhooks.note_failing_later(tenant, endpoint, None), *gone]
+        ends = [webhooks.set_first_failure(tenant, endpoint, None), *gone]
     else:
-        moment = first.attempted_at + FAILING_MAX
+        # Its moment may have come already, where this timer is late; it is due at once then.
+        moment = max(first.attempted_at + FAILING_MAX, timer.moment + 1)
         anew = timers.set_ops(tenant, owner_pk, timer.name, timer.kind, moment, data=first.id, before=timer.moment)
-        ends = [webhooks.note_failing_later(tenant, endpoint, first), *anew]
+        ends = [webhooks.set_first_failure(tenant, endpoint, first), *anew]
     try:
         table.transact(ends)
     except ConditionFailed:  # disabled before, or it has delivered again

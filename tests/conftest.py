@@ -11,7 +11,6 @@ from chalicelib.edge.auth import keyring
 from chalicelib.edge.rate_limit import limiter
 from chalicelib.flows import create_project
 from chalicelib.flows.create_project import CreatedProject
-from chalicelib.platform import outbound
 from tests.support import aws as support
 from tests.support.client import Client
 from tests.support.receiver import Receiver, receiving
@@ -71,11 +70,8 @@ def client(project: CreatedProject) -> Client:
 @pytest.fixture
 def receiver(engine: str) -> Iterator[Receiver]:
     """A receiver of webhooks, which may stand on this machine."""
-    support.use(GROWTHOS_ALLOW_PRIVATE_WEBHOOKS="1")
-    with receiving() as started:
+    with support.private_webhooks(), receiving() as started:
         yield started
-    support.use(GROWTHOS_ALLOW_PRIVATE_WEBHOOKS="")
-    outbound.forget()
 
 
 @pytest.fixture

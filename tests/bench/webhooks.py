@@ -13,7 +13,6 @@ from typing import Any
 from chalicelib.core import clock, strict_json
 from chalicelib.features.webhooks import service as webhooks
 from chalicelib.features.webhooks.model import Parcel
-from chalicelib.platform import outbound
 from chalicelib.workers import webhooks as worker
 from tests.bench.budgets import Finding, counted
 from tests.bench.cpu import recorded, replayed
@@ -31,13 +30,8 @@ _numbers = count()
 
 def findings(world: World) -> list[Finding]:
     """The calls around a request, and rounds of each kind in turn, so that the machine's other work falls on all."""
-    aws.use(GROWTHOS_ALLOW_PRIVATE_WEBHOOKS="1")
-    try:
-        with sink() as port:
-            return _measured(world, hook(world.client, f"http://127.0.0.1:{port}/hook", "contact.created"), port)
-    finally:
-        aws.use(GROWTHOS_ALLOW_PRIVATE_WEBHOOKS="")
-        outbound.forget()
+    with aws.private_webhooks(), sink() as port:
+        return _measured(world, hook(world.client, f"http://127.0.0.1:{port}/hook", "contact.created"), port)
 
 
 def calls(world: World, to: Hook) -> Finding:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from chalicelib.core import clock
-from chalicelib.platform import outbound, queues
+from chalicelib.platform import queues
 from chalicelib.platform.config import settings
 from chalicelib.workers import webhooks as worker
 from infra import template
@@ -76,16 +76,18 @@ def seconds(monkeypatch: pytest.MonkeyPatch, urls: list[str], good: int, events:
 def test_five_endpoints_that_hang_do_not_delay_the_other_fifteen(
     engine: str, monkeypatch: pytest.MonkeyPatch, events: int, most: float
 ) -> None:
-    aws.use(GROWTHOS_ALLOW_PRIVATE_WEBHOOKS="1")
     # Nobody accepts: whoever connects waits for an answer until the end of his time.
-    with sink() as port, socket.create_server(("127.0.0.1", 0), backlog=1_000) as silent:
+    with aws.private_webhooks(), sink() as port, socket.create_server(("127.0.0.1", 0), backlog=1_000) as silent:
         healthy = [f"http://127.0.0.1:{port}/{n}" for n in range(HEALTHY)]
         hanging = [f"http://127.0.0.1:{silent.getsockname()[1]}/{n}" for n in range(HANGING)]
-        alone = seconds(monkeypatch, healthy, HEALTHY, events)
+        before = seconds(monkeypatch, healthy, HEALTHY, events)
         beside = seconds(monkeypatch, [*healthy, *hanging], HEALTHY, events)
-    aws.use(GROWTHOS_ALLOW_PRIVATE_WEBHOOKS="")
-    outbound.forget()
-    ratio = beside / alone
-    told = f"{events} events to 15 endpoints: {alone:.1f} s; beside 5 that hang: {beside:.1f} s; {ratio:.2f} times"
+        after = seconds(monkeypatch, healthy, HEALTHY, events)
+    # Before and after: the machine has other work too, now more and now less.
+    ratio = 2 * beside / (before + after)
+    told = (
+        f"{events} events to 15 endpoints: {before:.1f} and {after:.1f} s; "
+        f"beside 5 that hang: {beside:.1f} s; {ratio:.2f} times"
+    )
     print(told)  # noqa: T201 - the figure is the result
     assert ratio <= most, told

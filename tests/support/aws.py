@@ -2,12 +2,14 @@
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
 
-from chalicelib.platform import aws, config, secrets
+from chalicelib.platform import aws, config, outbound, secrets
 from infra.template import engine_template, ttl_attribute
 
 STAGE = "test"
@@ -122,6 +124,18 @@ def use(**environment: str) -> None:
     """Change the environment and let the settings be read again."""
     os.environ.update(environment)
     config.settings.cache_clear()
+
+
+@contextmanager
+def private_webhooks() -> Iterator[None]:
+    """Webhooks may go to this machine within; nothing of it is left in the environment, for others inherit that."""
+    use(GROWTHOS_ALLOW_PRIVATE_WEBHOOKS="1")
+    try:
+        yield
+    finally:
+        del os.environ["GROWTHOS_ALLOW_PRIVATE_WEBHOOKS"]
+        config.settings.cache_clear()
+        outbound.forget()
 
 
 def clear_table(name: str) -> None:

@@ -44,7 +44,8 @@ class Stack:
     def __init__(self, home: Path, port: int | None = None, environ: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.port = port or free_port()
-        self._environ = dict(os.environ) | {"GROWTHOS_HOME": str(home), "PORT": str(self.port)} | dict(environ or {})
+        inherited = {name: value for name, value in os.environ.items() if name != "GROWTHOS_ALLOW_PRIVATE_WEBHOOKS"}
+        self._environ = inherited | {"GROWTHOS_HOME": str(home), "PORT": str(self.port)} | dict(environ or {})
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> float:

@@ -77,7 +77,7 @@ def webhooks_slow(event: SQSEvent) -> dict[str, Any]:
     """The same for endpoints that are slow."""
     from chalicelib.workers import webhooks as worker
 
-    return worker.handle_slow(event.to_dict(), event.context)
+    return worker.handle(event.to_dict(), event.context)
 
 
 @app.schedule("rate(1 minute)", name="minute")

@@ -1,4 +1,4 @@
-"""The webhooks' worker: makes the attempts that two queues ask for, those to slow endpoints apart from all others."""
+"""The webhooks' worker: makes the attempts that are queued. Slow endpoints have a queue and a function of their own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,24 +10,15 @@ from chalicelib.platform import observability
 
 def handle(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Make each attempt of a batch; those that could not be recorded are told by id, and are made again."""
-    return _handled(event, is_apart=False)
-
-
-def handle_slow(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-    """The same for endpoints whose last answer was slow, or never came."""
-    return _handled(event, is_apart=True)
-
-
-def _handled(event: Mapping[str, Any], *, is_apart: bool) -> dict[str, Any]:
-    failed = [record["messageId"] for record in event["Records"] if not _run(record["body"], is_apart=is_apart)]
+    failed = [record["messageId"] for record in event["Records"] if not _run(record["body"])]
     return {"batchItemFailures": [{"itemIdentifier": ident} for ident in failed]}
 
 
-def _run(body: str, *, is_apart: bool) -> bool:
+def _run(body: str) -> bool:
     try:
         tenant, parcel = webhooks.received(body)
         observability.bind(project_id=tenant.project_id)
-        deliver.run(tenant, parcel, is_apart=is_apart)
+        deliver.run(tenant, parcel)
     except Exception:  # whatever it is, the queue delivers again and its dead-letter queue keeps the message
         observability.log_failure("webhook failed")
         observability.metric("WebhookFailed")

@@ -140,12 +140,9 @@ def queued_apart(world: HookWorld, name: str) -> tuple[int, int]:
     return len(world.webhooks) - len(apart), len(apart)
 
 
-def test_what_was_queued_before_its_endpoint_became_slow_is_handed_over_without_an_attempt(
+def test_retries_and_replays_of_a_slow_endpoint_go_to_its_queue_too(
     world: HookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    to = hook(world.client, receiver.url(), "contact.created")
-    for n in range(3):
-        assert queued_apart(world, f"u{n}") == (n + 1, 0)
     post: Callable[..., Any] = outbound.post
 
     def late(*args: Any, **options: Any) -> outbound.Answer:
@@ -153,9 +150,22 @@ def test_what_was_queued_before_its_endpoint_became_slow_is_handed_over_without_
         return outbound.Answer(got.status, got.retry_after, got.body, got.error, 6_000)
 
     monkeypatch.setattr(outbound, "post", late)
+    to = hook(world.client, receiver.url(), "contact.created")
+    receiver.answer = lambda _request: 500
+    world.happen()
+    queued: list[str] = []
+    run = world.run_webhooks
+
+    def look_and_run() -> bool:
+        queued.extend(url for url, _ in world.webhooks)
+        return run()
+
+    monkeypatch.setattr(world, "run_webhooks", look_and_run)
+    world.advance(5 * clock.MINUTE)
+    world.client.post(f"{to.path}/replay", {"since": "2026-01-01"})
     world.settle()
-    assert to.attempts() == [("delivered", 200, 1)] * 3
-    assert len(receiver.got) == 3
+    assert len(to.logs()) == 3
+    assert queued == [settings().webhooks_slow_queue_url] * 2
 
 
 def test_an_answer_of_the_former_url_says_nothing_of_the_new_one(

@@ -29,7 +29,7 @@ _CONCURRENCY = {source.function: source.max_concurrency or 1 for source in templ
 def mappings(monkeypatch: pytest.MonkeyPatch) -> Iterator[FifoMapping]:
     """Both queues of webhooks at work; the one for endpoints that are not slow."""
     fast = FifoMapping(worker.handle, pipeline.Context(), _CONCURRENCY["webhooks"])
-    slow = FifoMapping(worker.handle_slow, pipeline.Context(), _CONCURRENCY["webhooks_slow"])
+    slow = FifoMapping(worker.handle, pipeline.Context(), _CONCURRENCY["webhooks_slow"])
     by_url = {settings().webhooks_queue_url: fast, settings().webhooks_slow_queue_url: slow}
 
     def send(url: str, messages: list[queues.Outgoing]) -> list[bool]:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from chalicelib.platform import queues
-from chalicelib.platform.config import settings
 from chalicelib.platform.queues import Outgoing
 from chalicelib.workers import bus, jobs
 from chalicelib.workers import webhooks as worker
@@ -57,11 +56,10 @@ class World:
         assert handle(event, pipeline.Context()) == {"batchItemFailures": []}
 
     def run_webhooks(self) -> bool:
-        """Make the attempts that are queued, by the worker of their queue; False where there were none."""
+        """Make the attempts that are queued; False where there were none."""
         messages, self.webhooks = self.webhooks, []
-        for url, body in messages:
-            handle = worker.handle_slow if url == settings().webhooks_slow_queue_url else worker.handle
-            self.deliver(handle, {"Records": [{"messageId": "m", "body": body}]})
+        for _, body in messages:
+            self.deliver(worker.handle, {"Records": [{"messageId": "m", "body": body}]})
         return bool(messages)
 
     def settle(self) -> None:

@@ -173,11 +173,8 @@ def run_jobs() -> int:
 
 def run_webhooks() -> int:
     """Make the attempts that lie in the two queues of webhooks now; how many there were."""
-    queues = (
-        (settings().webhooks_queue_url, webhooks.handle),
-        (settings().webhooks_slow_queue_url, webhooks.handle_slow),
-    )
-    return sum(_deliver(url, handle) for url, handle in queues)
+    queues = settings().webhooks_queue_url, settings().webhooks_slow_queue_url
+    return sum(_deliver(url, webhooks.handle) for url in queues)
 
 
 def run_job_pages() -> int:

@@ -219,6 +219,12 @@ def dispatch(tenant: Tenant, parcels: Sequence[Parcel], slow: Iterable[str] = ()
             raise Unavailable
 
 
+def dispatch_where_they_belong(tenant: Tenant, parcels: Sequence[Parcel]) -> None:
+    """As `dispatch`, after a look at which endpoints are slow."""
+    known = store.load_some(tenant, {parcel.endpoint_id for parcel in parcels})
+    dispatch(tenant, parcels, slow=[each.id for each in known.values() if each.is_slow])
+
+
 def received(body: str) -> tuple[Tenant, Parcel]:
     """The attempt that a message asks for."""
     wire = strict_json.loads(body.encode())

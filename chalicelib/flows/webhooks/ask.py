@@ -103,7 +103,7 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool]) -
             if each.replay != data["replay"]
             and (patterns is None or any(matches(pattern, each.event) for pattern in patterns))
         ]
-        webhooks.dispatch(tenant, wanted)
+        webhooks.dispatch(tenant, wanted, slow=[to.id] if to.is_slow else [])
         if following is None:
             return None
         shard, after = following

@@ -50,9 +50,9 @@ class Prepared:
     now: int
 
 
-def run(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> None:
-    """Make the attempt, unless it was made before, or must not be made; `is_apart` on the queue of slow endpoints."""
-    prepared = prepare(tenant, parcel, is_apart=is_apart)
+def run(tenant: Tenant, parcel: Parcel) -> None:
+    """Make the attempt, unless it was made before, or must not be made."""
+    prepared = prepare(tenant, parcel)
     if prepared is None:
         return
     answer = send(tenant, prepared)
@@ -62,8 +62,8 @@ def run(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> None:
         record_failure(tenant, prepared, answer)
 
 
-def prepare(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> Prepared | None:
-    """What the attempt needs, by one read; None where it is not to be made here, and nothing is left to do."""
+def prepare(tenant: Tenant, parcel: Parcel) -> Prepared | None:
+    """What the attempt needs, by one read; None where it is not to be made, and nothing is left to do."""
     to, said = webhooks.endpoint_key(tenant, parcel.endpoint_id), webhooks.body_key(tenant, parcel)
     made, pointer = webhooks.done_keys(tenant, parcel), webhooks.pointer_key(tenant, parcel)
     people = [] if parcel.contact_id is None else [contacts.key(tenant, parcel.contact_id)]
@@ -73,9 +73,6 @@ def prepare(tenant: Tenant, parcel: Parcel, *, is_apart: bool) -> Prepared | Non
     is_settled = any(key in rows for key in made) or (parcel.replay is not None and pointer not in rows)
     if endpoint is None or is_settled:
         webhooks.done(tenant, parcel)
-        return None
-    if endpoint.is_slow and not is_apart:
-        webhooks.dispatch(tenant, [parcel], slow=[endpoint.id])
         return None
     now, body = projects.now(tenant), webhooks.body(rows.get(said))
     obstacle = EXPIRED if body is None else None

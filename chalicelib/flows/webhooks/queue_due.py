@@ -10,4 +10,4 @@ from chalicelib.platform.outbox import DomainEvent
 
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """Queue one attempt for each event."""
-    webhooks.dispatch(tenant, [Parcel(**event.data) for event in told])
+    webhooks.dispatch_where_they_belong(tenant, [Parcel(**event.data) for event in told])

@@ -1,6 +1,7 @@
 """Public verbs of the webhooks feature."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -180,10 +181,8 @@ def disabling(tenant: Tenant, known: Endpoint, reason: DisabledReason, now: int)
 def note_health(tenant: Tenant, known: Endpoint, *, is_slow: bool, has_delivered: bool) -> None:
     """Note what an attempt tells of its endpoint, where that is news; an endpoint that is gone is passed over."""
     if known.is_slow != is_slow or (has_delivered and known.failing_since is not None):
-        try:
+        with suppress(ConditionFailed):
             table.write(store.note_health(tenant, known, is_slow=is_slow, has_delivered=has_delivered))
-        except ConditionFailed:
-            return
 
 
 def keep(tenant: Tenant, bodies: Mapping[str, tuple[str | None, str]]) -> None:

@@ -107,7 +107,7 @@ class QueuePoller:
             self._give_back([message for message in batch if message["MessageId"] in failed])
         except (BotoCoreError, ClientError) as error:
             _log.warning("%s: %s", self._queue.function_name, error)
-        except Exception:
+        except Exception:  # nobody reads the pool's futures, so it would be lost
             _log.exception("%s: a batch was not finished", self._queue.function_name)
         finally:
             self._free.release()

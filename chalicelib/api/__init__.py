@@ -2,12 +2,24 @@
 
 from chalice.app import Blueprint
 
-from chalicelib.api import analytics, contacts, docs, ingest, segments, settings, test_clock, webhooks
+from chalicelib.api import (
+    analytics,
+    campaigns,
+    contacts,
+    docs,
+    ingest,
+    mail_links,
+    segments,
+    settings,
+    test_clock,
+    webhooks,
+)
 from chalicelib.edge.router import Router, fallback
 
 _SECTIONS = (
     contacts.router,
     segments.router,
+    campaigns.router,
     webhooks.router,
     analytics.router,
     settings.router,
@@ -15,7 +27,7 @@ _SECTIONS = (
     ingest.router,
 )
 
-ROUTERS: tuple[Router, ...] = (*_SECTIONS, docs.router_for(_SECTIONS))
+ROUTERS: tuple[Router, ...] = (*_SECTIONS, mail_links.router, docs.router_for(_SECTIONS))
 """Every section; OpenAPI, the isolation test and the app are made from it."""
 
 

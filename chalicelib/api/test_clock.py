@@ -1,7 +1,10 @@
-"""The clock of a test project: time stands until it is asked to advance."""
+"""The clock of a test project, where time stands until it is asked to advance, and the mailbox of what it sent."""
 
+from chalicelib.core.schema import Page, PageQuery
 from chalicelib.edge.call import Call
 from chalicelib.edge.router import Router
+from chalicelib.features.messaging import service as messaging
+from chalicelib.features.messaging.schemas import KeptMail, kept
 from chalicelib.features.projects import service as projects
 from chalicelib.features.projects.schemas import AdvanceBody, ClockView, clock_view
 
@@ -26,3 +29,10 @@ def get_test_clock(call: Call[None, None]) -> ClockView:
 def advance_test_clock(call: Call[None, AdvanceBody]) -> ClockView:
     """Advance the clock of a test project. What falls due until then runs, each at its own moment and in order."""
     return projects.ask_to_advance(call.tenant, call.body, call.receipt)
+
+
+@router.get("/v1/test_mailbox", scope="campaigns:read", query=PageQuery, answer=Page[KeptMail], test_only=True)
+def list_test_mailbox(call: Call[PageQuery, None]) -> Page[KeptMail]:
+    """List the mails that a test project has sent, newest first. A live project has no such list."""
+    rows, following = messaging.mailbox(call.tenant, call.query.limit, call.query.cursor)
+    return Page(data=[kept(row) for row in rows], has_more=following is not None, next_cursor=following)

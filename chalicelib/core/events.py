@@ -25,6 +25,31 @@ VISITOR_MOVED = "visitor.moved"
 EMAIL_CONTESTED = "email.contested"
 """Whoever claimed an address first is to be found anew; not a webhook."""
 
+CAMPAIGN_ACTIVATED = "campaign.activated"
+CAMPAIGN_PAUSED = "campaign.paused"
+CAMPAIGN_COMPLETED = "campaign.completed"
+CAMPAIGN_CHANGED = "campaign.changed"
+BROADCAST_DUE = "broadcast.due"
+BROADCAST_QUEUED = "broadcast.queued"
+BROADCAST_WALKED = "broadcast.walked"
+STEP_DUE = "campaign.step_due"
+RUN_ENDED = "campaign.run_ended"
+"""Told to the flows, which move campaigns on: of a changed campaign its runs, of a broadcast its audience, of a contact
+its next step, and the end of a run without a mail; not webhooks."""
+
+MAIL_SENT = "campaign.email.sent"
+MAIL_DELIVERED = "campaign.email.delivered"
+MAIL_OPENED = "campaign.email.opened"
+MAIL_CLICKED = "campaign.email.clicked"
+MAIL_BOUNCED = "campaign.email.bounced"
+MAIL_COMPLAINED = "campaign.email.complained"
+MAIL_UNSUBSCRIBED = "campaign.email.unsubscribed"
+MAIL_SKIPPED = "campaign.email.skipped"
+MAIL_UNCONFIRMED = "campaign.email.unconfirmed"
+MAIL_FAILED = "campaign.email.failed"
+MAIL_TEST_ASKED = "campaign.email.test_asked"
+"""The last four are told to the flows, for the statistics and to send a sample; not webhooks."""
+
 KEY_CREATED = "key.created"
 KEY_REVOKED = "key.revoked"
 ENDPOINT_DISABLED = "endpoint.disabled"
@@ -59,16 +84,16 @@ WEBHOOKS = (
     "referral.link.clicked",
     "referral.link.converted",
     "referral.reward.issued",
-    "campaign.activated",
-    "campaign.paused",
-    "campaign.completed",
-    "campaign.email.sent",
-    "campaign.email.delivered",
-    "campaign.email.opened",
-    "campaign.email.clicked",
-    "campaign.email.bounced",
-    "campaign.email.complained",
-    "campaign.email.unsubscribed",
+    CAMPAIGN_ACTIVATED,
+    CAMPAIGN_PAUSED,
+    CAMPAIGN_COMPLETED,
+    MAIL_SENT,
+    MAIL_DELIVERED,
+    MAIL_OPENED,
+    MAIL_CLICKED,
+    MAIL_BOUNCED,
+    MAIL_COMPLAINED,
+    MAIL_UNSUBSCRIBED,
     "survey.response.created",
     "survey.nps.promoter",
     "survey.nps.detractor",

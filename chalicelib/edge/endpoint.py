@@ -29,6 +29,9 @@ MANAGEMENT_BODY_MAX = 1024 * 1024
 """Bytes, unpacked."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.~-]{1,256}")
+_TOKEN = re.compile(r"[A-Za-z0-9_.~-]{1,4096}")
+"""What a path may hold: identifiers, and in the links of mails tokens that say where they lead."""
+
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _ACCEPTED, _OK = 202, 200
 
@@ -55,6 +58,11 @@ class Endpoint:
     """For a live project there is nothing at this path, whatever it sends."""
     may_be_empty: bool = False
     """A call without a body is one with an empty object."""
+
+    @property
+    def is_page(self) -> bool:
+        """True where anybody may look at it."""
+        return self.access == "public" and self.method == "GET"
 
     @property
     def body_max(self) -> int:
@@ -120,7 +128,8 @@ def _call(
         body = validation.read_body(request, endpoint.body, any_type=not is_management)
     elif endpoint.body is not None:
         body = endpoint.body()
-    if not all(_IDENTIFIER.fullmatch(value) for value in path.values()):
+    allowed = _TOKEN if endpoint.access == "public" else _IDENTIFIER
+    if not all(allowed.fullmatch(value) for value in path.values()):
         raise NotFound("There is nothing under this path.")
     answer = endpoint.handler(Call(request, path, query, body, now, principal, receipt))
     if isinstance(answer, Reply):

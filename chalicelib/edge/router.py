@@ -147,6 +147,9 @@ def dispatch(declared: Iterable[Endpoint], path: dict[str, str]) -> Outcome:
     if is_ingest and request.method == "OPTIONS":
         return responses.preflight(request.headers.get("access-control-request-headers", ""))
     chosen = {str(name): known for name, known in by_method.items()}.get(request.method)
+    if chosen is None and request.method == "HEAD":
+        # A page may be asked for without its body; whoever counts visits sees the method.
+        chosen = next((known for known in by_method.values() if known.is_page), None)
     if chosen is not None:
         return endpoints.serve(chosen, request, path)
     allowed = [*by_method, "OPTIONS"] if is_ingest else [*by_method]

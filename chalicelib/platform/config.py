@@ -29,6 +29,8 @@ class Settings:
     timers_queue_url: str
     webhooks_queue_url: str
     webhooks_slow_queue_url: str
+    mails_queue_url: str
+    feedback_queue_url: str
     secret_arn: str
     log_level: str = "INFO"
     ingest_lanes: int = 64

@@ -5,6 +5,7 @@
 | project, its clock, its keyring | `P#<p>` | `PROJECT`, `CLOCK`, `KEYRING` | |
 | API key | `P#<p>` | `KEY#<key id>` | |
 | API key's door | `KEY#<sha256>` | `KEY` | |
+| how far the mail service's rate is used | `SES` | `PACE` | |
 | rate bucket | `RATE#<key id>#<management or ingest>` | `RATE` | |
 | contact | `P#<p>#C#<c>` | `CONTACT` | list `P#<p>#CONTACTS#<shard>` |
 | whom a contact has absorbed | `P#<p>#C#<c>` | `FROM#<source>` | |
@@ -33,6 +34,14 @@
 | attempt of a webhook | `P#<p>#WH#<endpoint id>#<event>#<event id>` | `<step>` | list, in the next line |
 | the same in lists | `P#<p>#WHLOGS#<endpoint id>#<status>#<shard>` | `<moment>#<log id>` | |
 | pointer to what was not delivered | `P#<p>#UNDELIVERED#<endpoint id>#<shard>` | `<moment>#<event id>` | |
+| campaign | `P#<p>#CAMPAIGNS` | `<campaign id>` | |
+| timers of a campaign | `P#<p>#CMPGN#<campaign id>` | `TIMER#<name>` | due |
+| how far a campaign's rate is used | `P#<p>#PACE#<campaign id>` | `PACE` | |
+| run: a contact's position in a campaign | `P#<p>#C#<c>` | `RUN#<campaign id>` | list, in the next line |
+| the same while it goes on | `P#<p>#RUNS#<campaign id>#<shard>` | `<moment>#<contact id>` | |
+| message | `P#<p>#C#<c>` | `MAIL#<message id>` | list `P#<p>#MAILS#<campaign id>#<shard>` |
+| address that gets no mail | `P#<p>#SUPPRESSED#<sha256>` | `SUPPRESSED` | |
+| mail kept of a test project | `P#<p>#MAILBOX` | `<moment>#<message id>` | |
 | idempotent answer | `P#<p>#IDEM#<hash>` | `IDEM` | |
 """
 
@@ -47,9 +56,12 @@ CONTACT_SHARDS = 8
 EVENT_SHARDS = 8
 COUNTER_SHARDS = 8
 WEBHOOK_SHARDS = 4
+CAMPAIGN_SHARDS = 8
 
 _TIMER = "TIMER#"
 _OUT = "OUT"
+_RUN = "RUN#"
+_MAIL = "MAIL#"
 _EMAIL_CLAIM = "CLAIM#"
 _STEP_DIGITS = 6
 _MOMENT_DIGITS = 15
@@ -103,6 +115,11 @@ def waiting_timers(shard: int) -> str:
 def queued_timers(shard: int) -> str:
     """Those on the queue, by the moment from which their message counts as lost."""
     return f"DUE#{shard}#QUEUED"
+
+
+def mail_turns() -> Key:
+    """How far the account's rate with the mail service is used, by all projects together."""
+    return Key("SES", "PACE")
 
 
 def api_key_door(digest: str) -> Key:
@@ -294,6 +311,63 @@ class Tenant:
     def webhook_log_partitions(self, endpoint_id: str, status: str) -> Sequence[str]:
         return [f"{self._root}#WHLOGS#{endpoint_id}#{status}#{shard}" for shard in range(WEBHOOK_SHARDS)]
 
+    def campaign(self, campaign_id: str) -> Key:
+        return Key(self.campaigns_partition(), campaign_id)
+
+    def campaigns_partition(self) -> str:
+        return f"{self._root}#CAMPAIGNS"
+
+    def campaign_timers(self, campaign_id: str) -> str:
+        """The partition in which a campaign's timers stand."""
+        return f"{self._root}#CMPGN#{campaign_id}"
+
+    def pace(self, campaign_id: str) -> Key:
+        return Key(f"{self._root}#PACE#{campaign_id}", "PACE")
+
+    def run(self, contact_id: str, campaign_id: str) -> Key:
+        return Key(self.contact(contact_id).pk, f"{_RUN}{campaign_id}")
+
+    def runs(self, contact_id: str) -> tuple[str, str]:
+        """Partition and sort-key prefix of all runs of a contact."""
+        return self.contact(contact_id).pk, _RUN
+
+    def run_of(self, key: Key) -> tuple[str, str]:
+        """Contact and campaign of the run at that key."""
+        return key.pk.rpartition("#")[2], key.sk.removeprefix(_RUN)
+
+    def run_entry(self, campaign_id: str, contact_id: str, entered_at: int) -> IndexEntry:
+        shard = shard_of(contact_id, CAMPAIGN_SHARDS)
+        return IndexEntry(self.run_partitions(campaign_id)[shard], moment_sk(entered_at, contact_id))
+
+    def run_partitions(self, campaign_id: str) -> Sequence[str]:
+        """Where the runs of a campaign that go on are listed."""
+        return [f"{self._root}#RUNS#{campaign_id}#{shard}" for shard in range(CAMPAIGN_SHARDS)]
+
+    def mail(self, contact_id: str, message_id: str) -> Key:
+        return Key(self.contact(contact_id).pk, f"{_MAIL}{message_id}")
+
+    def mail_of(self, key: Key) -> tuple[str, str]:
+        """Contact and id of the message at that key."""
+        return key.pk.rpartition("#")[2], key.sk.removeprefix(_MAIL)
+
+    def mail_entry(self, campaign_id: str, message_id: str, moment: int) -> IndexEntry:
+        shard = shard_of(message_id, CAMPAIGN_SHARDS)
+        return IndexEntry(self.mail_partitions(campaign_id)[shard], moment_sk(moment, message_id))
+
+    def mail_partitions(self, campaign_id: str) -> Sequence[str]:
+        return [f"{self._root}#MAILS#{campaign_id}#{shard}" for shard in range(CAMPAIGN_SHARDS)]
+
+    def suppressed(self, digest: str) -> Key:
+        """An address that gets no mail, by its SHA-256."""
+        return Key(f"{self._root}#SUPPRESSED#{digest}", "SUPPRESSED")
+
+    def kept_mail(self, moment: int, message_id: str) -> Key:
+        """A mail in the mailbox of a test project."""
+        return Key(self.mailbox_partition(), moment_sk(moment, message_id))
+
+    def mailbox_partition(self) -> str:
+        return f"{self._root}#MAILBOX"
+
     def idempotent_answer(self, digest: str) -> Key:
         return Key(f"{self._root}#IDEM#{digest}", "IDEM")
 
@@ -308,6 +382,11 @@ def contact_of(partition: str) -> str | None:
     """The contact whose partition that is; None for other partitions."""
     parts = partition.split("#")
     return parts[3] if len(parts) == 4 and parts[0] == "P" and parts[2] == "C" else None
+
+
+def campaign_of(partition: str) -> str:
+    """The campaign whose timers stand in that partition."""
+    return partition.rpartition("#")[2]
 
 
 def endpoint_of(partition: str) -> str:

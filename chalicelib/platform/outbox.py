@@ -70,6 +70,8 @@ def told_by(record: Mapping[str, Any]) -> list[DomainEvent]:
         "type": item["type"],
         "timestamp": item["timestamp"],
         "changed": item.get("changed", []),
+        "historical": item.get("historical", False),
+        "properties": item.get("properties"),
     }
     names = [ACTIVITY_RECORDED, *item.get("told", [])]
     return [_event(tenant, item, name, data, item["received_at"]) for name in names]

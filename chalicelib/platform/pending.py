@@ -12,8 +12,8 @@ from chalicelib.platform import observability, table
 from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.table import ConditionFailed, Delete, Put, attr
 
-Kind = Literal["INGEST", "EVT", "JOB", "HOOK"]
-"""What is in flight: an ingest message, a new row of a timeline that the bus has not handled, a job, a webhook.
+Kind = Literal["INGEST", "EVT", "JOB", "HOOK", "MAIL"]
+"""What is in flight: an ingest message, a new row of a timeline that the bus has not handled, a job, a webhook, a mail.
 
 A domain event that the bus has not handled is its own mark (`platform/outbox.py`).
 """

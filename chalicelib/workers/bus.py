@@ -11,6 +11,10 @@ from chalicelib.core import clock, events, strict_json
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due
 from chalicelib.flows import award_emails, count_contacts, index_days, start_advance, start_relocation
+from chalicelib.flows.campaigns import broadcast, follow_merge, realign
+from chalicelib.flows.campaigns import count as count_mails
+from chalicelib.flows.campaigns import on_events as on_campaign_events
+from chalicelib.flows.campaigns import queue_due as queue_steps
 from chalicelib.flows.segments import build, clean, on_events, purge, rescore
 from chalicelib.flows.segments import count as count_members
 from chalicelib.flows.webhooks import ask, fan_out, queue_due
@@ -22,7 +26,7 @@ from chalicelib.platform.outbox import DomainEvent
 Flow = Callable[[Tenant, Sequence[DomainEvent]], None]
 
 EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
-    events.ACTIVITY_RECORDED: (index_days.run, on_events.run),
+    events.ACTIVITY_RECORDED: (index_days.run, on_events.run, on_campaign_events.run),
     events.CONTACT_CREATED: (count_contacts.run, on_events.run, fan_out.run),
     events.CONTACT_UPDATED: (on_events.run, fan_out.run),
     events.CONTACT_DELETED: (
@@ -34,7 +38,13 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
         fan_out.run,
     ),
     events.CONTACT_PURGE_DUE: (purge.start,),
-    events.CONTACT_MERGED: (count_contacts.run, on_events.run, start_relocation.run, fan_out.run),
+    events.CONTACT_MERGED: (
+        count_contacts.run,
+        follow_merge.run,
+        on_events.run,
+        start_relocation.run,
+        fan_out.run,
+    ),
     events.VISITOR_MOVED: (on_events.run, start_relocation.run),
     events.EMAIL_CONTESTED: (award_emails.run,),
     events.CONTACT_RESCORED: (on_events.run,),
@@ -42,9 +52,29 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.SCORES_STALE: (rescore.one_by_one,),
     events.SEGMENT_DEFINED: (build.start,),
     events.SEGMENT_REMOVED: (clean.start,),
-    events.SEGMENT_ENTERED: (count_members.run, fan_out.run),
+    events.SEGMENT_ENTERED: (count_members.run, on_campaign_events.run, fan_out.run),
     events.SEGMENT_LEFT: (count_members.run, fan_out.run),
     events.SEGMENT_DROPPED: (count_members.run,),
+    events.CAMPAIGN_ACTIVATED: (realign.start, fan_out.run),
+    events.CAMPAIGN_PAUSED: (fan_out.run,),
+    events.CAMPAIGN_COMPLETED: (fan_out.run,),
+    events.CAMPAIGN_CHANGED: (realign.start,),
+    events.BROADCAST_DUE: (broadcast.start,),
+    events.BROADCAST_QUEUED: (count_mails.run, broadcast.queue),
+    events.BROADCAST_WALKED: (count_mails.walked,),
+    events.STEP_DUE: (queue_steps.run,),
+    events.RUN_ENDED: (count_mails.run,),
+    events.MAIL_TEST_ASKED: (queue_steps.sample,),
+    events.MAIL_SENT: (count_mails.run, on_events.run, fan_out.run),
+    events.MAIL_DELIVERED: (count_mails.run, fan_out.run),
+    events.MAIL_OPENED: (count_mails.run, on_events.run, fan_out.run),
+    events.MAIL_CLICKED: (count_mails.run, on_events.run, fan_out.run),
+    events.MAIL_BOUNCED: (count_mails.run, fan_out.run),
+    events.MAIL_COMPLAINED: (count_mails.run, fan_out.run),
+    events.MAIL_UNSUBSCRIBED: (count_mails.run, fan_out.run),
+    events.MAIL_SKIPPED: (count_mails.run,),
+    events.MAIL_UNCONFIRMED: (count_mails.run,),
+    events.MAIL_FAILED: (count_mails.run,),
     events.KEY_CREATED: (fan_out.run,),
     events.KEY_REVOKED: (fan_out.run,),
     events.ENDPOINT_DISABLED: (fan_out.run,),

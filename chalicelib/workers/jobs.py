@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.flows import advance_clock, relocate_events, start_advance, start_relocation
+from chalicelib.flows.campaigns import broadcast, realign, track
 from chalicelib.flows.segments import build, clean, purge, rescore
 from chalicelib.flows.webhooks import ask
 from chalicelib.platform import jobs, observability
@@ -28,6 +29,9 @@ JOBS: dict[str, Job] = {
     purge.KIND: purge.run,
     rescore.KIND: rescore.run,
     ask.KIND: ask.run,
+    broadcast.KIND: broadcast.run,
+    realign.KIND: realign.run,
+    track.KIND: track.run,
 }
 
 _RESERVE = 10_000

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib.core import clock
+from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due, Timer
+from chalicelib.flows.campaigns import send, timing
 from chalicelib.flows.segments import on_timer, purge, settle
 from chalicelib.flows.webhooks import deliver
 from chalicelib.flows.webhooks import on_timer as on_webhook_timer
@@ -22,6 +24,9 @@ TIMER_FLOWS: dict[str, TimerFlow] = {
     purge.KIND: purge.on_timer,
     deliver.RETRY: on_webhook_timer.retry,
     deliver.FAILING: on_webhook_timer.end_failing,
+    campaigns.STEP: timing.step,
+    campaigns.SCHEDULED: timing.broadcast,
+    send.DOUBT: send.end_doubt,
 }
 
 _WAITED_FOR = 1_500

@@ -95,6 +95,8 @@ class Facts:
     last_nps_score: int | float | None = None
     last_csat_score: int | float | None = None
     campaigns: Mapping[str, Set[str]] = field(default_factory=dict)
+    cause: Mapping[str, Any] = field(default_factory=dict)
+    """Properties of the event by which something was started, where rules may read them."""
     events: Mapping[str, History] = field(default_factory=dict)
     scores: Mapping[str, Score] = field(default_factory=dict)
     segments: Mapping[str, Segment | bool] = field(default_factory=dict)

@@ -51,7 +51,14 @@ def _tags(condition: Condition, _: Field) -> Leaf:
 
 
 def _trait(condition: Condition, field: Field) -> Leaf:
-    read = _path_reader(field.name)
+    return _free_form(condition, _path_reader(field.name))
+
+
+def _cause(condition: Condition, field: Field) -> Leaf:
+    return _free_form(condition, lambda facts: find(facts.cause, field.name))
+
+
+def _free_form(condition: Condition, read: Read) -> Leaf:
     if is_relative(condition.op, condition.value):
         return _moving(condition, lambda facts: instant(read(facts)), lambda facts, _: read(facts))
     return _steady(condition, read)
@@ -195,4 +202,5 @@ _BUILDERS: dict[Kind, Callable[[Condition, Field], Leaf]] = {
     "score": _score,
     "segments": _segments,
     "campaign": _campaign,
+    "cause": _cause,
 }

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 Operator = Literal["AND", "OR", "NOT"]
-Kind = Literal["text", "moment", "tags", "trait", "property", "event", "score", "number", "segments", "campaign"]
+Kind = Literal[
+    "text", "moment", "tags", "trait", "property", "event", "score", "number", "segments", "campaign", "cause"
+]
 
 OPERATORS: tuple[Operator, ...] = ("AND", "OR", "NOT")
 EQUALITY = frozenset({"eq", "neq"})
@@ -27,6 +29,7 @@ OPS_OF: dict[Kind, frozenset[str]] = {
     "number": _NUMERIC,
     "segments": _MEMBERS,
     "campaign": frozenset({"in"}),
+    "cause": _ANY_VALUE,
 }
 """Which ops fit which kind of field."""
 
@@ -48,6 +51,7 @@ _PLAIN: dict[str, Kind] = {
     "segments": "segments",
 }
 _PREFIXED: dict[str, Kind] = {"traits": "trait", "events": "event", "campaigns": "campaign"}
+_CAUSE = "event.properties."
 
 
 class Field(NamedTuple):
@@ -85,6 +89,8 @@ def field_of(text: str) -> Field | None:
     kind = _PLAIN.get(text)
     if kind is not None:
         return Field(kind, rest or head)
+    if text.startswith(_CAUSE):
+        return Field("cause", text.removeprefix(_CAUSE)) if text != _CAUSE else None
     kind = _PREFIXED.get(head)
     return Field(kind, rest) if kind is not None and rest else None
 

@@ -37,13 +37,14 @@ _UNREADABLE = Condition("", "")
 """Stands for what has a fault; no caller sees it."""
 
 
-def parse(raw: Any, *, path: str = "rules", segments: Collection[str] | None = None) -> Group:
+def parse(raw: Any, *, path: str = "rules", segments: Collection[str] | None = None, has_cause: bool = False) -> Group:
     """The tree that `raw` (a value that strict_json.loads gave) stands for.
 
     `path` is where it stands in the request. With `segments`, the ids of the project's segments, any other id is a
-    fault. Raises ValidationFailed with one entry for each fault.
+    fault. With `has_cause` they may read `event.properties.<path>`, of the event that something was started by.
+    Raises ValidationFailed with one entry for each fault.
     """
-    reader = _Reader(segments)
+    reader = _Reader(segments, has_cause=has_cause)
     if len(strict_json.dumps(raw).encode()) > MAX_BYTES:
         reader.fault(path, "too_large", f"Rules are at most {MAX_BYTES:,} bytes of JSON.")
         raise ValidationFailed("The rules are too large.", details=reader.faults)
@@ -61,8 +62,9 @@ def parse_condition(raw: Any, *, path: str) -> Condition:
 
 
 class _Reader:
-    def __init__(self, segments: Collection[str] | None) -> None:
+    def __init__(self, segments: Collection[str] | None, *, has_cause: bool = False) -> None:
         self._segments = segments
+        self._has_cause = has_cause
         self._faults: dict[str, Detail] = {}
         self._conditions = 0
         self._with_where = 0
@@ -125,7 +127,7 @@ class _Reader:
         return self.condition(raw, path)
 
     def _field(self, raw: dict[str, Any], path: str, field: Field | None) -> Field | None:
-        if field is None:
+        if field is None or (field.kind == "cause" and not self._has_cause):
             self._missing_or(raw, path, "field", "field", "There is no such field.")
         elif field.kind == "campaign" and not is_id("cmpgn", field.name):
             self.fault(f"{path}.field", "campaign_id", "The field is `campaigns.` and the id of a campaign.")

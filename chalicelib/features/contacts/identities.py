@@ -182,6 +182,12 @@ def heir(tenant: Tenant, contact_id: str) -> Contact | None:
     return store.heir(store.fetch(tenant, [contact_id]), contact_id)
 
 
+def heirs(tenant: Tenant, contact_ids: Iterable[str]) -> dict[str, str]:
+    """The contact that each of these ids leads to by now, those left out whose row is gone; one read if none merged."""
+    people = store.fetch(tenant, contact_ids)
+    return {each: into.id for each in contact_ids if (into := store.heir(people, each)) is not None}
+
+
 def has_absorbed(tenant: Tenant, contact_id: str, source: Source) -> None:
     """Nothing of a source is left to be moved to the contact, or to be removed. May be repeated."""
     if source.anonymous_id is None:

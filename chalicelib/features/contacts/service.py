@@ -46,6 +46,7 @@ __all__ = [
     "get",
     "has_absorbed",
     "heir",
+    "heirs",
     "held",
     "ids_page",
     "is_gone",
@@ -97,6 +98,7 @@ note_clash = identities.note_clash
 addresses = identities.addresses
 awarding = identities.awarding
 heir = identities.heir
+heirs = identities.heirs
 still_absorbs = store.still_absorbs
 has_absorbed = identities.has_absorbed
 retried = identities.retried

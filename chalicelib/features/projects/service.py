@@ -160,6 +160,13 @@ def key(tenant: Tenant) -> Key:
     return tenant.project()
 
 
+def read(tenant: Tenant, item: Item | None) -> Project:
+    """The project that the row stands for. Raises NotFound where there is none."""
+    if item is None:
+        raise NotFound("There is no such project.")
+    return store.project(tenant, item)
+
+
 def scoring(item: Item | None) -> Scoring:
     """The scoring settings that the project's row holds; the defaults where there is no row."""
     return Scoring(1, DEFAULT_SCORING) if item is None else Scoring(item["scoring_version"], store.scoring(item))

@@ -28,12 +28,12 @@ def creation(project: Project) -> list[Op]:
 def load(tenant: Tenant) -> Project | None:
     """The project, read consistently."""
     item = table.get(tenant.project())
-    return None if item is None else _project(tenant, item)
+    return None if item is None else project(tenant, item)
 
 
-def replace(project: Project, version: int) -> Op:
+def replace(after: Project, version: int) -> Op:
     """Write the project over its `version`."""
-    return Put(Tenant(project.id).project(), _attributes(project), attr("version").eq(version))
+    return Put(Tenant(after.id).project(), _attributes(after), attr("version").eq(version))
 
 
 def scoring(item: Item) -> dict[str, Any]:
@@ -75,7 +75,8 @@ def _attributes(project: Project) -> dict[str, Any]:
     }
 
 
-def _project(tenant: Tenant, item: Item) -> Project:
+def project(tenant: Tenant, item: Item) -> Project:
+    """The project that a row stands for."""
     quiet = item.get("quiet_hours")
     return Project(
         id=tenant.project_id,

@@ -26,6 +26,7 @@ class Catalog:
         self._dependents = _inverted({key: read.segments for key, read in self._reads.items()})
         self._by_field = _inverted({key: read.fields for key, read in self._reads.items()})
         self._by_event = _inverted({key: read.events for key, read in self._reads.items()})
+        self._by_campaign = _inverted({key: read.campaigns for key, read in self._reads.items()})
 
     def concerned(self, fields: Iterable[str], events: Iterable[str]) -> set[str]:
         """The dynamic segments whose verdict may depend on one of these fields or events, directly or by another.
@@ -35,6 +36,10 @@ class Catalog:
         found = {one for name in fields for one in self._by_field.get(name, ())}
         found |= {one for name in events for one in self._by_event.get(name, ())}
         return self.with_dependents(found)
+
+    def concerned_by_campaign(self, campaign_id: str) -> set[str]:
+        """The dynamic segments whose verdict may depend on what a contact has got or done of the campaign."""
+        return self.with_dependents(self._by_campaign.get(campaign_id, ()))
 
     def with_dependents(self, segment_ids: Iterable[str]) -> set[str]:
         """These segments, those that name them, and so on; static ones are not judged and so left out."""

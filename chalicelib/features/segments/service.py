@@ -36,6 +36,7 @@ __all__ = [
     "leave",
     "listing",
     "members",
+    "members_page",
     "memberships",
     "memberships_key",
     "removal",
@@ -51,6 +52,7 @@ forget = store.forget
 enter = store.enter
 leave = store.leave
 members = store.members
+members_page = store.members_page
 unlist = store.unlist
 
 _ENDPOINT = "segments"

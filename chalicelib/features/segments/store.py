@@ -14,8 +14,8 @@ from typing import Any
 from chalicelib.core import strict_json
 from chalicelib.features.segments.model import Memberships, Segment, Standing
 from chalicelib.platform import definitions, table
-from chalicelib.platform.keys import Key, Tenant
-from chalicelib.platform.listing import Merge, Range
+from chalicelib.platform.keys import Key, Tenant, contact_of
+from chalicelib.platform.listing import Entry, Merge, Range, fill
 from chalicelib.platform.table import Delete, Item, Op, Put, Update, attr
 
 _PAGE = 200
@@ -118,6 +118,23 @@ def members(tenant: Tenant, segment_id: str, limit: int) -> list[Key]:
         if batch:
             return [entry.key for entry in batch]
     return []
+
+
+def members_page(
+    tenant: Tenant, segment_id: str, limit: int, position: str | None, entered_by: int
+) -> tuple[list[str], str | None]:
+    """Ids of members who had entered by that moment (ms), the newest contact first, and where the next page goes on."""
+
+    def hydrate(found: list[Entry]) -> list[str | None]:
+        rows = table.batch_get([entry.key for entry in found])
+        return [
+            contact_of(entry.key.pk) if entry.key in rows and rows[entry.key]["entered_at"] <= entered_by else None
+            for entry in found
+        ]
+
+    span = Range() if position is None else Range(high=position)
+    page = fill(iter([Merge(tenant.member_partitions(segment_id), "list", span, limit + 1)]), limit, hydrate)
+    return page.rows, page.position
 
 
 def unlist(keys: Iterable[Key]) -> None:

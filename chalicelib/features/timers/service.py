@@ -27,6 +27,7 @@ __all__ = [
     "drop_pointer",
     "find",
     "next_due",
+    "order",
     "queue_due",
     "queue_soon",
     "received",
@@ -39,6 +40,11 @@ __all__ = [
 find = store.find
 next_due = store.next_due
 drop_pointer = store.drop_pointer
+
+
+def order(owner_pk: str, name: str) -> str:
+    """What decides between timers of one moment of a test project: they fire in the order of this text."""
+    return store.order(owner_pk, name)
 
 
 def set_ops(

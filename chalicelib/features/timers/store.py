@@ -141,6 +141,10 @@ def timer_key(due: Due) -> Key:
     return timer(due.owner_pk, due.name)
 
 
+def order(owner_pk: str, name: str) -> str:
+    return _hash(timer(owner_pk, name))
+
+
 def _queued_op(due: Due, tries: int, now: int) -> Update:
     key = timer(due.owner_pk, due.name)
     until = queued_until(due.moment, now, tries)

@@ -1,1 +1,1 @@
-"""Segments over contacts and their events: each file one use case, but for `gather` and `settle`, which they share."""
+"""Segments over contacts and their events: each file one use case, but for `settle`, which they share."""

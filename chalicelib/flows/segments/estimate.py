@@ -10,9 +10,9 @@ from chalicelib.core.rules.evaluate import evaluate
 from chalicelib.core.rules.parse import parse
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.segments import service as segments
-from chalicelib.flows.segments import gather
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
+from chalicelib.readings import gather
 
 _EXACT = 1_000
 """Contacts up to which each is judged; of more a sample of so many is."""

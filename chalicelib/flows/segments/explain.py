@@ -6,9 +6,9 @@ from typing import Any
 from chalicelib.core.rules.evaluate import evaluate, explain
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.segments import service as segments
-from chalicelib.flows.segments import gather
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
+from chalicelib.readings import gather
 
 
 @dataclass(frozen=True, slots=True)

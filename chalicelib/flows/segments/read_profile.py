@@ -9,9 +9,9 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
-from chalicelib.flows.segments import gather
 from chalicelib.platform import definitions, table
 from chalicelib.platform.keys import Tenant
+from chalicelib.readings import gather
 
 _RECENT = 10
 

@@ -19,10 +19,10 @@ from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import OUTSIDE, Reason
 from chalicelib.features.segments.service import Catalog, Memberships, Standing
 from chalicelib.features.timers import service as timers
-from chalicelib.flows.segments import gather
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, ConditionFailed, Op, attr
+from chalicelib.readings import gather
 
 TIMER: Final = "segments"
 """Name and kind of the one timer that a contact has for all its segments."""

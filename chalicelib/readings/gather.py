@@ -1,8 +1,9 @@
-"""What is known of one contact, as far as some segments need it; consistent reads of the table only."""
+"""What is known of one contact, as far as some rules need it; consistent reads of the table only."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from chalicelib.core import strict_json
 from chalicelib.core.rules.compiled import Rules
@@ -10,6 +11,7 @@ from chalicelib.core.rules.facts import Event, Facts, History
 from chalicelib.core.rules.needs import Need, needs
 from chalicelib.core.scoring import Scale, Score, compile_scale
 from chalicelib.features.activity import service as activity
+from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.projects.service import Scoring
@@ -31,19 +33,24 @@ def run(
     now: int,
     *,
     whole: bool = False,
+    cause: Mapping[str, Any] | None = None,
 ) -> Facts:
     """The facts that decide the wanted rules and all that these name.
 
-    One Query for each event name in them, or several where a `where` or `whole` asks for more.
+    One Query for each event name in them, or several where a `where` or `whole` asks for more. `cause` has the
+    properties of the event that something was started by.
     """
     named = {one for rules in wanted.values() for one in rules.segments}
     inlined = catalog.judged_with(named)
-    asked = needs([*wanted.values(), *inlined.values()], whole=whole)
-    read = {one for rules in [*wanted.values(), *inlined.values()] for one in rules.segments}
+    everything = [*wanted.values(), *inlined.values()]
+    asked = needs(everything, whole=whole)
+    read = {one for rules in everything for one in rules.segments}
     static = {one: standing.of(one).is_member for one in read if one in catalog.static}
     return replace(
         facts(contact),
-        scores=scores(contact, _scoring(tenant)) if _reads_scores([*wanted.values(), *inlined.values()]) else {},
+        scores=scores(contact, _scoring(tenant)) if _named(everything, "scores.") else {},
+        campaigns=_campaigns(tenant, contact, _named(everything, "campaigns.")),
+        cause=cause or {},
         events={name: _history(tenant, contact, name, need, now) for name, need in asked.items()},
         segments={**static, **inlined},
     )
@@ -79,8 +86,17 @@ def _scoring(tenant: Tenant) -> Scoring:
     return projects.scoring(table.batch_get([key]).get(key))
 
 
-def _reads_scores(rules: Iterable[Rules]) -> bool:
-    return any(leaf.condition.field.startswith("scores.") for one in rules for leaf in one.leaves())
+def _named(rules: Iterable[Rules], prefix: str) -> set[str]:
+    """What follows the prefix in the fields of these rules that begin with it."""
+    fields = {leaf.condition.field for one in rules for leaf in one.leaves()}
+    return {field.removeprefix(prefix) for field in fields if field.startswith(prefix)}
+
+
+def _campaigns(tenant: Tenant, contact: Contact, campaign_ids: Iterable[str]) -> dict[str, frozenset[str]]:
+    """What the contact has got and done, by campaign."""
+    rows = table.batch_get([campaigns.run_key(tenant, contact.id, each) for each in campaign_ids])
+    runs = [campaigns.run(tenant, item) for item in rows.values()]
+    return {run.campaign_id: run.happened for run in runs if run is not None}
 
 
 def _history(tenant: Tenant, contact: Contact, name: str, need: Need, now: int) -> History:

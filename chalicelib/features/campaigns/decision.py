@@ -1,0 +1,114 @@
+"""What becomes of a contact's next step. Pure: live runs, simulations and previews all ask this."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from chalicelib.core.rules.compiled import Rules, compile_rules
+from chalicelib.core.rules.parse import parse
+from chalicelib.features.campaigns.model import Campaign, Run, SkipReason, Step, due_moment, next_step
+from chalicelib.features.campaigns.schedule import Quiet, quiet_until
+
+
+class Person(NamedTuple):
+    """What decides of a contact whether it may be mailed; `suppressed` is why its address gets nothing."""
+
+    is_active: bool
+    email: str | None
+    is_unsubscribed: bool
+    suppressed: SkipReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """The next step is due later."""
+
+    due: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """No step is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The step is to be sent, and not before `until`."""
+
+    index: int
+    step: Step
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The step is not sent, and why not."""
+
+    index: int
+    step: Step
+    reason: SkipReason
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The step is to be sent now, if it is its turn in the campaign's rate."""
+
+    index: int
+    step: Step
+
+
+Decision = NotYet | Finished | Hold | Skip | Send
+
+
+def obstacle(person: Person) -> SkipReason | None:
+    """Why the contact gets no mail; None where it may get one."""
+    if not person.is_active:
+        return "deleted"
+    if person.is_unsubscribed:
+        return "unsubscribed"
+    if person.email is None:
+        return "no_email"
+    return person.suppressed
+
+
+def decide(
+    campaign: Campaign, run: Run, person: Person, now: int, quiet: Quiet | None, holds: Callable[[Step], bool]
+) -> Decision:
+    """What is to be done at `now`; `holds` says whether a step's conditions hold for the contact."""
+    following = next_step(campaign, run)
+    if following is None:
+        return Finished()
+    index, step = following
+    due = due_moment(run, step)
+    if due > now and person.is_active:
+        return NotYet(due)
+    reason = obstacle(person)
+    if reason is None and step.conditions is not None and not holds(step):
+        reason = "condition"
+    if reason is not None:
+        return Skip(index, step, reason)
+    until = quiet_until(quiet, now)
+    return Send(index, step) if until <= now else Hold(index, step, until)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """A campaign with its rules compiled; `conditions` by step."""
+
+    campaign: Campaign
+    filters: Rules | None
+    conditions: Mapping[str, Rules]
+
+
+def compiled(campaign: Campaign) -> Compiled:
+    """The campaign, ready to be judged by."""
+    filters = campaign.trigger.filters if campaign.trigger is not None else None
+    return Compiled(
+        campaign,
+        None if filters is None else _rules(filters),
+        {step.id: _rules(step.conditions) for step in campaign.steps if step.conditions is not None},
+    )
+
+
+def _rules(raw: Mapping[str, Any]) -> Rules:
+    return compile_rules(parse(raw, has_cause=True))

@@ -1,0 +1,260 @@
+"""Public verbs of the campaigns feature."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+from chalicelib.core import events, ids, strict_json
+from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFailed, detail
+from chalicelib.core.pacing import Turns
+from chalicelib.features.campaigns import store
+from chalicelib.features.campaigns.catalog import Catalog
+from chalicelib.features.campaigns.model import (
+    MAX_ACTIVE,
+    MAX_BYTES,
+    MAX_CAMPAIGNS,
+    Campaign,
+    Run,
+    Status,
+)
+from chalicelib.platform import counters, cursor, definitions, outbox, pending, queues, turns
+from chalicelib.platform.config import settings
+from chalicelib.platform.keys import Key, Tenant
+from chalicelib.platform.queues import Delayed
+from chalicelib.platform.table import ConditionFailed, Item, Op
+
+T = TypeVar("T")
+_ENDPOINT = "campaigns"
+_ATTEMPTS = 20
+_RUNS_AT_ONCE = 100
+
+STEP: Final = "campaign_step"
+SCHEDULED: Final = "broadcast"
+"""Kinds of the timers of a run and of a broadcast."""
+
+QUEUED = "queued"
+DONE = "done"
+"""Fields of a broadcast's counter: runs that were begun, and runs that have ended."""
+
+save_run = store.save_run
+remove_run = store.remove_run
+run_key = store.run_key
+run = store.run
+runs_of = store.runs_of
+note_happened = store.note_happened
+find = store.load
+
+
+def _catalog(tenant: Tenant, version: int) -> Catalog:
+    return Catalog(version, store.load_all(tenant) if version else [])
+
+
+_catalogs = definitions.Kept(_catalog)
+
+
+def catalog(tenant: Tenant, at_least: int = 0) -> Catalog:
+    """All campaigns as they stand now; one consistent read where this instance knows them already."""
+    return _catalogs.at(tenant, definitions.version(tenant, at_least))
+
+
+def catalog_of(tenant: Tenant, item: Item | None) -> Catalog:
+    """The same, given the row of the definitions' version as it was just read."""
+    return _catalogs.at(tenant, definitions.version_in(item))
+
+
+def get(tenant: Tenant, campaign_id: str) -> Campaign:
+    """The campaign. Raises NotFound."""
+    found = store.load(tenant, campaign_id)
+    if found is None:
+        raise NotFound("There is no such campaign.")
+    return found
+
+
+def listing(
+    tenant: Tenant, kind: str | None, status: str | None, limit: int, after: str | None
+) -> tuple[list[Campaign], str | None]:
+    """One page of campaigns, newest first, and the cursor of the next one. Raises BadRequest on a foreign cursor."""
+    filters = {"type": kind, "status": status}
+    position = None if after is None else cursor.decode(after, tenant, _ENDPOINT, filters)
+    older = [
+        each
+        for each in reversed(store.load_all(tenant))
+        if (position is None or each.id < position) and kind in (None, each.type) and status in (None, each.status)
+    ]
+    shown = older[:limit]
+    return shown, cursor.encode(tenant, _ENDPOINT, filters, shown[-1].id) if len(older) > limit else None
+
+
+def checked_size(campaign: Campaign) -> Campaign:
+    """The campaign. Raises ValidationFailed where its definition is too large."""
+    parts = [[step.conditions, step.subject, step.id] for step in campaign.steps]
+    rules = campaign.trigger.filters if campaign.trigger is not None else None
+    if len(strict_json.dumps([parts, rules, list(campaign.exit_on)]).encode()) > MAX_BYTES:
+        message = f"A campaign's steps and rules together have at most {MAX_BYTES:,} bytes of JSON."
+        raise ValidationFailed(message, details=[detail("steps", "too_large", message)])
+    return campaign
+
+
+def creation(tenant: Tenant, campaign: Campaign) -> list[Op]:
+    """The operations that write a new campaign; refused where definitions were changed meanwhile.
+
+    Raises Conflict over MAX_CAMPAIGNS.
+    """
+    version = definitions.version(tenant)
+    if len(store.load_all(tenant)) >= MAX_CAMPAIGNS:
+        raise Conflict(f"A project has at most {MAX_CAMPAIGNS:,} campaigns.")
+    return [store.put(tenant, checked_size(campaign)), definitions.raise_op(tenant, version)]
+
+
+def change_ops(
+    tenant: Tenant, after: Campaign, now: int, told: str | None = None, before_all: int | None = None
+) -> list[Op]:
+    """The operations that write a campaign over the version before, `after.version - 1`, and tell of it by that name.
+
+    With `before_all` they are refused where definitions were changed since that version.
+    """
+    ops = [store.put(tenant, checked_size(after)), definitions.raise_op(tenant, before_all)]
+    if told is not None:
+        data = {"campaign_id": after.id, "name": after.name, "type": after.type, "version": after.version}
+        ops.append(outbox.emit(tenant, told, data, now))
+    return ops
+
+
+def moved(before: Campaign, status: Status, now: int) -> Campaign:
+    """The campaign in another status."""
+    after = replace(before, status=status, updated_at=now, version=before.version + 1)
+    if status == "active":
+        after = replace(after, activated_at=now, since=ids.new_ulid())
+    return replace(after, completed_at=now) if status == "completed" else after
+
+
+def check_room(tenant: Tenant) -> None:
+    """Raises Conflict where no further campaign may be active."""
+    if sum(each.status == "active" for each in store.load_all(tenant)) >= MAX_ACTIVE:
+        raise Conflict(f"A project has at most {MAX_ACTIVE} active campaigns.")
+
+
+def retried(act: Callable[[], T]) -> T:
+    """What `act` returns, which is called again where somebody else was faster. Raises Unavailable."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return act()
+        except ConditionFailed:
+            continue
+    raise Unavailable
+
+
+def running(tenant: Tenant, campaign_id: str, before: str | None) -> tuple[list[Run], str | None]:
+    """A page of the runs of a campaign that go on, and the position of the next page; lags a write by a second."""
+    return store.running(tenant, campaign_id, _RUNS_AT_ONCE, before)
+
+
+def turns_used(tenant: Tenant, campaign_id: str) -> Turns | None:
+    """How far the campaign's rate is used."""
+    return turns.used(tenant.pace(campaign_id))
+
+
+def take_turn(tenant: Tenant, campaign: Campaign, now: int, count: int = 1) -> list[int]:
+    """The moments of the next `count` turns in the campaign's rate; `now` for each where it has none."""
+    rate = campaign.rate_per_second
+    return [now] * count if rate is None else turns.take(tenant.pace(campaign.id), rate, now, count)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A run whose next step is due, as it travels to the worker that mails."""
+
+    contact_id: str
+    campaign_id: str
+    run_id: str
+
+    @property
+    def mark(self) -> str:
+        """Names it among all work of the project."""
+        return f"{self.campaign_id}#{self.contact_id}#{self.run_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A mail that shows a step to its makers, as it travels to the worker that mails."""
+
+    message_id: str
+    campaign_id: str
+    step_index: int
+    email: str
+
+    @property
+    def mark(self) -> str:
+        """Names it among all work of the project."""
+        return self.message_id
+
+
+def dispatch(tenant: Tenant, wanted: Sequence[Due | Sample]) -> None:
+    """Queue what is to be mailed. May be repeated. Raises Unavailable where something could not be queued."""
+    pending.put([mark for each in wanted for mark in pending.mark(tenant, "MAIL", each.mark)])
+    messages = [
+        Delayed(
+            strict_json.dumps(
+                {"project": tenant.project_id, "kind": type(each).__name__}
+                | {name: getattr(each, name) for name in each.__slots__}
+            ),
+            0,
+        )
+        for each in wanted
+    ]
+    if not all(queues.send_delayed(settings().mails_queue_url, messages)):
+        raise Unavailable
+
+
+def received(body: str) -> tuple[Tenant, Due | Sample]:
+    """What a message asks for."""
+    wire = strict_json.loads(body.encode())
+    tenant, kind = Tenant(wire.pop("project")), wire.pop("kind")
+    return tenant, Due(**wire) if kind == "Due" else Sample(**wire)
+
+
+def done(tenant: Tenant, handled: Due | Sample) -> None:
+    """Nothing is left to do for this message."""
+    if tenant.is_test:
+        pending.remove([tenant.pending("MAIL", handled.mark)])
+
+
+def due_event(tenant: Tenant, due: Run, now: int) -> Op:
+    """What tells the bus that the run's next step is due."""
+    data = {"contact_id": due.contact_id, "campaign_id": due.campaign_id, "run_id": due.id}
+    return outbox.emit(tenant, events.STEP_DUE, data, now)
+
+
+def keys(tenant: Tenant, contact_id: str, campaign_ids: Iterable[str]) -> dict[str, Key]:
+    """The rows of a contact's runs, by campaign."""
+    return {each: store.run_key(tenant, contact_id, each) for each in campaign_ids}
+
+
+def timers_partition(tenant: Tenant, campaign_id: str) -> str:
+    """The partition in which a campaign's timers stand."""
+    return tenant.campaign_timers(campaign_id)
+
+
+def timer_name(campaign_id: str) -> str:
+    """The name of the timer of a contact's run."""
+    return f"{STEP}#{campaign_id}"
+
+
+def tally(tenant: Tenant, campaign_id: str, changes: Mapping[str, Mapping[str, int]]) -> None:
+    """Count what happened in a campaign: deltas of the counter's fields by the id of each thing, counted once."""
+    counters.tally(tenant, f"CMPGN#{campaign_id}", changes)
+
+
+def tallied(tenant: Tenant, campaign_id: str) -> dict[str, int]:
+    """All fields of a campaign's counter."""
+    return counters.tallied(tenant, f"CMPGN#{campaign_id}")
+
+
+def is_over(totals: Mapping[str, int]) -> bool:
+    """True where every run of a broadcast that was begun has ended."""
+    return totals.get(DONE, 0) >= totals.get(QUEUED, 0)
+
+
+def facts_of(found: Iterable[Run]) -> dict[str, Any]:
+    """What contacts have got and done, by campaign, as rules read it."""
+    return {each.campaign_id: each.happened for each in found}

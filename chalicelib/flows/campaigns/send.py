@@ -1,0 +1,289 @@
+"""Do what is due for one contact in one campaign: send the next step, skip it, or wait.
+
+Order: the step is claimed in one transaction, which moves the run on, writes the message as being sent, and sets the
+timer of the step after it; it holds only over the contact and the run that were read, and where the address may get
+mail. Then the mail is given to the mail service, and then the outcome is recorded. A death before the claim leads to
+the same again. A death after it leaves a message in doubt, which is never sent again by itself: the next delivery of
+the queue's message notes so, and the mail service's own word settles it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from chalicelib.core import clock, events
+from chalicelib.features.campaigns import service as campaigns
+from chalicelib.features.campaigns.decision import Decision, Finished, Hold, NotYet, Send, Skip, decide
+from chalicelib.features.campaigns.model import Campaign, Run, SkipReason, Step, moved_on
+from chalicelib.features.campaigns.service import Due
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.contacts.model import Contact
+from chalicelib.features.messaging import model as messages
+from chalicelib.features.messaging import service as messaging
+from chalicelib.features.messaging.model import Message
+from chalicelib.features.projects import service as projects
+from chalicelib.features.timers import service as timers
+from chalicelib.features.timers.service import Timer
+from chalicelib.flows.campaigns import compose, standing, timing
+from chalicelib.flows.campaigns.compose import Composed
+from chalicelib.flows.campaigns.standing import Standing
+from chalicelib.platform import mail, outbox, table
+from chalicelib.platform.keys import Tenant, contact_of
+from chalicelib.platform.mail import MailRefused, MailUnknown
+from chalicelib.platform.table import Check, ConditionFailed, Op, attr
+
+DOUBT: Final = "unconfirmed_mail"
+"""The kind of the timer of a message in doubt."""
+
+_WAITED_FOR = 1_500
+"""Milliseconds for which a worker waits for the turn of a mail; what has to wait longer is set aside."""
+
+_AGAIN = clock.MINUTE
+"""How long a mail waits that the mail service did not take for the time being."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One run as it was read, with all that decides of it; `now` in ms."""
+
+    campaign: Campaign
+    contact: Contact
+    run: Run
+    read: Standing
+    now: int
+
+
+def run(tenant: Tenant, due: Due) -> None:
+    """Do what is due for the run; nothing where it was done before, or the campaign is not active."""
+    campaigns.retried(lambda: _act(tenant, due))
+
+
+def _act(tenant: Tenant, due: Due) -> None:
+    read = standing.read(tenant, due.contact_id, [due.campaign_id])
+    campaign, found = read.catalog.campaigns.get(due.campaign_id), read.runs.get(due.campaign_id)
+    now = projects.now(tenant)
+    if campaign is None:
+        return
+    if found is None or found.id != due.run_id:
+        _note_purged(tenant, read, campaign, due, now)
+        return
+    _note_doubt(tenant, found, now)
+    if campaign.status != "active" or not found.is_running or read.contact is None:
+        return
+    if read.contact.status == "merged":
+        return
+    position = Position(campaign, read.contact, found, read, now)
+    _do(tenant, position, _decided(tenant, position, None))
+
+
+def _decided(tenant: Tenant, at: Position, suppressed: SkipReason | None) -> Decision:
+    def holds(step: Step) -> bool:
+        rules = at.read.catalog.compiled(at.campaign.id).conditions[step.id]
+        return standing.holds(tenant, at.contact, {"": rules}, at.now, at.run.cause.properties)[""]
+
+    person = standing.person(at.contact, suppressed)
+    return decide(at.campaign, at.run, person, at.now, standing.quiet(at.read.project), holds)
+
+
+def _do(tenant: Tenant, at: Position, decided: Decision) -> None:
+    if isinstance(decided, NotYet):
+        if decided.due != at.run.due_at:
+            _wait(tenant, at, replace(at.run, due_at=decided.due))
+    elif isinstance(decided, Finished):
+        table.transact([campaigns.save_run(tenant, at.run.ended("completed"))])
+    elif isinstance(decided, Hold):
+        _wait(tenant, at, at.run.waiting(decided.step.id, decided.until, is_paced=False))
+    elif isinstance(decided, Skip):
+        _skip(tenant, at, decided)
+    else:
+        _send_in_turn(tenant, at, decided)
+
+
+def _wait(tenant: Tenant, at: Position, later: Run) -> None:
+    ops = timing.follow_ops(tenant, later, at.now, before=at.run.due_at)
+    table.transact([campaigns.save_run(tenant, later), *ops])
+
+
+def _send_in_turn(tenant: Tenant, at: Position, decided: Send) -> None:
+    """Send the step, if the campaign's rate gives it its turn now."""
+    turn = at.now if at.run.has_turn(at.now) else _turn(tenant, at)
+    if turn > at.now:
+        _wait(tenant, at, at.run.waiting(decided.step.id, turn, is_paced=True))
+        return
+    composed = compose.run(tenant, decided.step, at.contact, at.read.project, at.run.cause, at.now)
+    if not isinstance(composed, Composed):
+        _fail(tenant, at, decided, composed)
+        return
+    try:
+        claimed = _claim(tenant, at, decided, composed)
+    except ConditionFailed as refused:
+        # The address's own row is the first operation, and says why it gets nothing.
+        if (row := refused.failed.get(0)) is None:
+            raise
+        _do(tenant, at, _decided(tenant, at, messaging.suppression(row)))
+        return
+    _hand_over(tenant, at, claimed, composed)
+
+
+def _turn(tenant: Tenant, at: Position) -> int:
+    """When it is the mail's turn in the campaign's rate, and in that of the account with the mail service."""
+    (turn,) = campaigns.take_turn(tenant, at.campaign, at.now)
+    if tenant.is_test or turn > at.now:
+        return turn
+    account = mail.take_turn()
+    wait = account - clock.system_ms()
+    if 0 < wait <= _WAITED_FOR:
+        clock.sleep(wait / clock.SECOND)
+    return account if wait > _WAITED_FOR else at.now
+
+
+def _claim(tenant: Tenant, at: Position, decided: Send, composed: Composed) -> Message:
+    message = _message(at, decided, "sending", composed)
+    after = at.run.handled(decided.step.id, decided.index, at.now, claimed=message.id)
+    table.transact(
+        [
+            messaging.not_suppressed(tenant, composed.to),
+            Check(contacts.key(tenant, at.contact.id), attr("version").eq(at.contact.version)),
+            messaging.save(tenant, message),
+            *_moved_on(tenant, at, after),
+        ]
+    )
+    return replace(message, version=1)
+
+
+def _moved_on(tenant: Tenant, at: Position, after: Run) -> list[Op]:
+    """The run after a step, with what the next step is heard of by."""
+    moved = moved_on(at.campaign, after)
+    return [campaigns.save_run(tenant, moved), *timing.follow_ops(tenant, moved, at.now, before=at.run.due_at)]
+
+
+def _hand_over(tenant: Tenant, at: Position, claimed: Message, composed: Composed) -> None:
+    """Give the mail to the mail service, once, and record what it says."""
+    if tenant.is_test:
+        _record_kept(tenant, at, claimed, composed)
+        return
+    try:
+        provider_id = mail.send(composed.raw, composed.sender, composed.to, composed.ref)
+    except MailRefused as refused:
+        reason = refused.reason
+        if refused.is_lasting:
+            _record(tenant, claimed, lambda known: messages.refused(known, reason), at.now)
+        else:
+            _release(tenant, at, claimed)
+        return
+    except MailUnknown:
+        _doubt(tenant, claimed, at.now)
+        return
+    _record(tenant, claimed, lambda known: messages.accepted(known, provider_id), at.now)
+
+
+def _record(tenant: Tenant, claimed: Message, judge: messages.Judge, now: int) -> None:
+    """Write the outcome, over the message as it was claimed; somebody may have told more of it meanwhile."""
+    change = judge(claimed)
+    try:
+        table.transact([messaging.save(tenant, change.message), *messaging.told(tenant, claimed, change, now)])
+    except ConditionFailed:
+        messaging.amend(tenant, claimed.contact_id, claimed.id, judge, now)
+
+
+def _record_kept(tenant: Tenant, at: Position, claimed: Message, composed: Composed) -> None:
+    """Keep a test project's mail in its mailbox, and let happen what the mail service's simulator would do."""
+    outcome = messages.simulated(composed.to)
+    if outcome != "delivery":
+        messaging.suppress(tenant, composed.to, "bounced" if outcome == "bounce" else "complained", at.now)
+
+    def judge(known: Message) -> messages.Change:
+        change = messages.accepted(known, None)
+        if outcome == "bounce":
+            return messages.then(change, lambda sent: messages.bounced(sent, at.now, "permanent"))
+        change = messages.then(change, lambda sent: messages.delivered(sent, at.now))
+        if outcome == "complaint":
+            return messages.then(change, lambda sent: messages.complained(sent, at.now, "abuse"))
+        return change
+
+    change = judge(claimed)
+    kept = messaging.keep(
+        tenant,
+        claimed.id,
+        composed.kept(claimed.id, claimed.contact_id, claimed.campaign_id, claimed.step_index, at.now),
+        at.now,
+    )
+    table.transact([messaging.save(tenant, change.message), kept, *messaging.told(tenant, claimed, change, at.now)])
+
+
+def _release(tenant: Tenant, at: Position, claimed: Message) -> None:
+    """Undo the claim of a mail that was surely not sent, and try again in a while."""
+    key = campaigns.run_key(tenant, at.contact.id, at.campaign.id)
+    stands = campaigns.run(tenant, table.get(key))
+    if stands is None or stands.version != at.run.version + 1:
+        # It went on meanwhile: the contact was merged, or its event ended the run.
+        _record(tenant, claimed, lambda known: messages.refused(known, "throttled"), at.now)
+        return
+    later = replace(at.run, due_at=at.now + _AGAIN, held=claimed.step_id, version=stands.version)
+    follows = timing.follow_ops(tenant, later, at.now, before=stands.due_at)
+    table.transact([messaging.removal(tenant, claimed), campaigns.save_run(tenant, later), *follows])
+
+
+def _skip(tenant: Tenant, at: Position, decided: Skip) -> None:
+    """Write that the step is not sent, and why; a contact that is gone leaves the campaign with it."""
+    after = at.run.handled(decided.step.id, decided.index, at.now)
+    is_gone = decided.reason == "deleted"
+    moved = [campaigns.save_run(tenant, after.ended("deleted"))] if is_gone else _moved_on(tenant, at, after)
+    table.transact([*skipped_ops(tenant, at, decided), *moved])
+
+
+def skipped_ops(tenant: Tenant, at: Position, decided: Skip) -> list[Op]:
+    """The operations that write and tell that a step is not sent, and why."""
+    message = replace(_message(at, decided, "skipped", None), reason=decided.reason)
+    told = messages.Change(message, (events.MAIL_SKIPPED,))
+    return [messaging.save(tenant, message), *messaging.told(tenant, None, told, at.now)]
+
+
+def _fail(tenant: Tenant, at: Position, decided: Send, reason: str) -> None:
+    """Write that the step can't be made into a mail, and go on to the next one."""
+    change = messages.refused(_message(at, decided, "sending", None), reason)
+    after = at.run.handled(decided.step.id, decided.index, at.now)
+    told = messaging.told(tenant, None, change, at.now)
+    table.transact([messaging.save(tenant, change.message), *told, *_moved_on(tenant, at, after)])
+
+
+def _message(at: Position, decided: Send | Skip, status: messages.Status, composed: Composed | None) -> Message:
+    return Message(
+        id=messaging.new_id() if composed is None else composed.message_id,
+        contact_id=at.contact.id,
+        campaign_id=at.campaign.id,
+        run_id=at.run.id,
+        step_id=decided.step.id,
+        step_index=decided.index,
+        status=status,
+        created_at=at.now,
+        to=None if composed is None else composed.to,
+        links=0 if composed is None else len(composed.links),
+    )
+
+
+def _note_doubt(tenant: Tenant, found: Run, now: int) -> None:
+    """Where the run's last message is claimed and nobody has said what came of it, its sender has died."""
+    last = None if found.claimed is None else messaging.load(tenant, found.contact_id, found.claimed)
+    if last is not None and last.status == "sending":
+        _doubt(tenant, last, now)
+
+
+def _doubt(tenant: Tenant, message: Message, now: int) -> None:
+    owner = messaging.key(tenant, message.contact_id, message.id).pk
+    watch = timers.set_ops(tenant, owner, f"{DOUBT}#{message.id}", DOUBT, now + messages.CONFIRMED_WITHIN)
+    messaging.amend(tenant, message.contact_id, message.id, messages.in_doubt, now, beside=lambda _: watch)
+
+
+def end_doubt(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
+    """A message in doubt of which nobody has told in time counts as failed."""
+    contact_id, message_id = contact_of(owner_pk) or "", timer.name.removeprefix(f"{DOUBT}#")
+    messaging.amend(tenant, contact_id, message_id, messages.given_up, now)
+    timers.drop(tenant, owner_pk, timer)
+
+
+def _note_purged(tenant: Tenant, read: Standing, campaign: Campaign, due: Due, now: int) -> None:
+    """A broadcast is over when each of its runs has ended, those too that went with a contact that was purged."""
+    if read.contact is not None and read.contact.status not in ("purging", "purged"):
+        return
+    data = {"campaign_id": campaign.id, "contact_id": due.contact_id, "run_id": due.run_id, "reason": "deleted"}
+    table.transact([outbox.emit(tenant, events.RUN_ENDED, data, now)])

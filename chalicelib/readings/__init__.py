@@ -1,0 +1,1 @@
+"""What is read of several features at once, for several flows. Reads only."""

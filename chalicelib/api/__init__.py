@@ -11,6 +11,7 @@ from chalicelib.api import (
     mail_links,
     segments,
     settings,
+    templates,
     test_clock,
     webhooks,
 )
@@ -20,6 +21,7 @@ _SECTIONS = (
     contacts.router,
     segments.router,
     campaigns.router,
+    templates.router,
     webhooks.router,
     analytics.router,
     settings.router,

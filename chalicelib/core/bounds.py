@@ -23,6 +23,11 @@ def trait_name_fault(name: str) -> tuple[str, str] | None:
     return None
 
 
+def without_control(text: str) -> str:
+    """`text` as one line: runs of control characters and of line ends become a space."""
+    return " ".join("".join(" " if unicodedata.category(each) in ("Cc", "Zl", "Zp") else each for each in text).split())
+
+
 def has_control(text: str) -> bool:
     """True where a control character stands in `text`: those belong into no name."""
     return any(unicodedata.category(character) == "Cc" for character in text)

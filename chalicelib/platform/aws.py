@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_ses import SESClient
     from mypy_boto3_sqs import SQSClient
 
 _CONNECTIONS = 32
 _CONNECT_TIMEOUT = 1
 _TABLE_READ_TIMEOUT = 5
 _READ_TIMEOUT = 3
+_MAIL_READ_TIMEOUT = 10
 _ATTEMPTS = 2
 _THROTTLED = frozenset(
     {
@@ -46,6 +48,12 @@ def sqs() -> "SQSClient":
 def secretsmanager() -> "SecretsManagerClient":
     """The client that reads the deployment secret."""
     return _client("secretsmanager", _READ_TIMEOUT, attempts=_ATTEMPTS)  # type: ignore[no-any-return]
+
+
+@cache
+def ses() -> "SESClient":
+    """The mail service's client. It makes one attempt: a second one may be a second mail."""
+    return _client("ses", _MAIL_READ_TIMEOUT, attempts=1)  # type: ignore[no-any-return]
 
 
 def is_busy(error: "ClientError") -> bool:

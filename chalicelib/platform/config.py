@@ -34,6 +34,13 @@ class Settings:
     secret_arn: str
     log_level: str = "INFO"
     ingest_lanes: int = 64
+    mail_configuration_set: str = ""
+    mail_topic_arn: str = ""
+    """Where the mail service tells of mails: what comes by HTTPS is taken from this topic only."""
+
+    public_url: str = ""
+    """Where the links of mails lead: the address of this deployment, without a slash at its end."""
+
     allow_private_webhooks: str = ""
     """Not empty: webhooks may go to private addresses and over plain http, as on a developer's machine."""
 

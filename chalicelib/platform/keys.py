@@ -34,6 +34,7 @@
 | attempt of a webhook | `P#<p>#WH#<endpoint id>#<event>#<event id>` | `<step>` | list, in the next line |
 | the same in lists | `P#<p>#WHLOGS#<endpoint id>#<status>#<shard>` | `<moment>#<log id>` | |
 | pointer to what was not delivered | `P#<p>#UNDELIVERED#<endpoint id>#<shard>` | `<moment>#<event id>` | |
+| template | `P#<p>#TEMPLATES` | `<template id>` | |
 | campaign | `P#<p>#CAMPAIGNS` | `<campaign id>` | |
 | timers of a campaign | `P#<p>#CMPGN#<campaign id>` | `TIMER#<name>` | due |
 | how far a campaign's rate is used | `P#<p>#PACE#<campaign id>` | `PACE` | |
@@ -310,6 +311,12 @@ class Tenant:
 
     def webhook_log_partitions(self, endpoint_id: str, status: str) -> Sequence[str]:
         return [f"{self._root}#WHLOGS#{endpoint_id}#{status}#{shard}" for shard in range(WEBHOOK_SHARDS)]
+
+    def template(self, template_id: str) -> Key:
+        return Key(self.templates_partition(), template_id)
+
+    def templates_partition(self) -> str:
+        return f"{self._root}#TEMPLATES"
 
     def campaign(self, campaign_id: str) -> Key:
         return Key(self.campaigns_partition(), campaign_id)

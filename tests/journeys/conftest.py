@@ -9,6 +9,7 @@ from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
 from tests.support import aws, pipeline
 from tests.support.hook_world import HookWorld
+from tests.support.mail_world import MailWorld
 
 
 @pytest.fixture
@@ -45,6 +46,18 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def live_world(engine: str, monkeypatch: pytest.MonkeyPatch) -> HookWorld:
     """A live project on a table in memory."""
     return HookWorld(monkeypatch, is_test=False)
+
+
+@pytest.fixture
+def live_mail(engine: str, monkeypatch: pytest.MonkeyPatch) -> MailWorld:
+    """A live project that can send campaigns."""
+    return MailWorld(monkeypatch, is_test=False)
+
+
+@pytest.fixture
+def test_mail(engine: str, monkeypatch: pytest.MonkeyPatch) -> MailWorld:
+    """A test project that can send campaigns."""
+    return MailWorld(monkeypatch, is_test=True)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ ACCOUNT = "123456789012"
 times_cleared = 0
 """How often a table was emptied: its stream then begins anew."""
 
-STANDARD_QUEUES = ("bus", "jobs", "timers")
+STANDARD_QUEUES = ("bus", "jobs", "timers", "mails", "feedback")
 FIFO_QUEUES = ("ingest", "webhooks", "webhooks_slow")
 
 ENVIRONMENT = {
@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "GROWTHOS_STAGE": STAGE,
     "GROWTHOS_LOG_LEVEL": "INFO",
     "GROWTHOS_INGEST_LANES": "64",
+    "GROWTHOS_PUBLIC_URL": "https://mail.acme.test",
     "POWERTOOLS_METRICS_NAMESPACE": "GrowthOS",
 }
 
@@ -152,6 +153,6 @@ def clear_table(name: str) -> None:
 
 def forget_clients() -> None:
     """So that clients are made under the mock."""
-    for cached in (aws.dynamodb, aws.sqs, aws.secretsmanager, secrets.derive, secrets._deployment_secret):
+    for cached in (aws.dynamodb, aws.sqs, aws.ses, aws.secretsmanager, secrets.derive, secrets._deployment_secret):
         cached.cache_clear()
     boto3.DEFAULT_SESSION = None

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from chalicelib.platform import queues
-from chalicelib.platform.queues import Outgoing
-from chalicelib.workers import bus, jobs
+from chalicelib.platform.config import settings
+from chalicelib.platform.queues import Delayed, Outgoing
+from chalicelib.workers import bus, jobs, mails
 from chalicelib.workers import webhooks as worker
 from tests.support import pipeline
 from tests.support.memory_table import MemoryTable
@@ -22,11 +23,18 @@ class World:
         self.jobs: list[str] = []
         self.webhooks: list[tuple[str, str]] = []
         self._told = 0
+        self.mails: list[str] = []
         monkeypatch.setattr(queues, "send", self._send)
+        monkeypatch.setattr(queues, "send_delayed", self._send_delayed)
         monkeypatch.setattr(queues, "send_fifo", self._send_webhooks)
 
     def _send_webhooks(self, url: str, messages: Sequence[Outgoing]) -> list[bool]:
         self.webhooks += [(url, message.body) for message in messages]
+        return [True] * len(messages)
+
+    def _send_delayed(self, url: str, messages: Sequence[Delayed]) -> list[bool]:
+        if url == settings().mails_queue_url:
+            self.mails += [message.body for message in messages]
         return [True] * len(messages)
 
     def _send(self, _url: str, body: str, **_delay: int) -> None:
@@ -62,9 +70,16 @@ class World:
             self.deliver(worker.handle, {"Records": [{"messageId": "m", "body": body}]})
         return bool(messages)
 
+    def run_mails(self) -> bool:
+        """Do what is due for the runs that are queued; False where there were none."""
+        bodies, self.mails = self.mails, []
+        for body in bodies:
+            self.deliver(mails.handle, {"Records": [{"messageId": "m", "body": body}]})
+        return bool(bodies)
+
     def settle(self) -> None:
-        """Run bus, webhooks and jobs until nothing is left to do."""
-        while self.run_bus() or self.run_webhooks() or self.run_jobs():
+        """Run bus, webhooks, mails and jobs until nothing is left to do."""
+        while self.run_bus() or self.run_webhooks() or self.run_mails() or self.run_jobs():
             pass
 
     def mark(self) -> tuple[int, list[str]]:

@@ -134,6 +134,16 @@ def check_room(tenant: Tenant) -> None:
         raise Conflict(f"A project has at most {MAX_ACTIVE} active campaigns.")
 
 
+def check_unused(tenant: Tenant, *, segment_id: str | None = None, template_id: str | None = None) -> None:
+    """Raises Conflict where a campaign that is active or paused names the segment, or uses the template."""
+    using = catalog(tenant).using(segment_id=segment_id, template_id=template_id)
+    if using:
+        raise Conflict(
+            "Campaigns that are active or paused use this.",
+            details=[detail("id", "in_use", f"Used by {each}.") for each in using[:20]],
+        )
+
+
 def retried(act: Callable[[], T]) -> T:
     """What `act` returns, which is called again where somebody else was faster. Raises Unavailable."""
     for _ in range(_ATTEMPTS):

@@ -1,6 +1,5 @@
 """Make the mail of a step for one contact: rendered, its links leading through the tracker, and as bytes."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from chalicelib.features.contacts.model import Person
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.projects.model import Project
 from chalicelib.features.templates import service as templates
+from chalicelib.features.templates.model import RenderFailed
 from chalicelib.platform import mail_tokens
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Tenant
@@ -58,22 +58,19 @@ def run(tenant: Tenant, step: Step, contact: Person, project: Project, cause: Ca
     template = templates.find(tenant, step.template_id)
     if template is None:
         return "no_template"
-    # The renderer and its libraries load slowly, and most functions never render.
-    from chalicelib.features.templates.rendering import RenderFailed, render
-
     message_id = messaging.new_id()
     tokens = _Tokens(tenant, contact.id, message_id)
     leave = tokens.url("unsubscribe")
     try:
-        rendered = render(template, context(contact, project, cause, now, leave), subject=step.subject)
+        rendered = templates.rendered(template, context(contact, project, cause, now, leave), step.subject)
     except RenderFailed:
         return "render_failed"
-    tracked = links.rewrite(
+    tracked = links.tracked(
         rendered.html,
         rendered.text,
         lambda urls: [tokens.url("click", n, len(urls), url) for n, url in enumerate(urls)],
         tokens.url("open"),
-        {leave},
+        keep=leave,
     )
     ref = message_ref(tenant.project_id, contact.id, message_id)
     raw = mime.compose(
@@ -85,8 +82,8 @@ def run(tenant: Tenant, step: Step, contact: Person, project: Project, cause: Ca
             html=tracked.html,
             text=tracked.text,
             unsubscribe_url=leave,
-            message_ref=ref,
-            sent_at_ms=now,
+            ref=ref,
+            sent_at=now,
         )
     )
     return Composed(
@@ -102,28 +99,38 @@ def run(tenant: Tenant, step: Step, contact: Person, project: Project, cause: Ca
     )
 
 
-def context(contact: Person, project: Project, cause: Cause, now: int, leave: str) -> Mapping[str, Any]:
+def context(contact: Person, project: Project, cause: Cause, now: int, leave: str) -> dict[str, Any]:
     """What merge tags may read."""
     return {
         "now": now,
-        "contact": {
-            "id": contact.id,
-            "email": contact.email,
-            "external_id": contact.external_id,
-            "created_at": iso(contact.created_at),
-            "traits": contact.traits,
-            "tags": contact.tags,
-        },
+        "contact": contact_tags(contact),
         "event": {"name": cause.name, "timestamp": iso(cause.moment), "properties": dict(cause.properties)},
-        "project": {
-            "name": project.name,
-            "domain": project.domain,
-            "sender_name": project.sender_name,
-            "postal_address": project.postal_address,
-        },
+        "project": project_tags(project),
         "unsubscribe_url": leave,
         "referral_link": None,
         "survey_link": None,
+    }
+
+
+def contact_tags(contact: Person) -> dict[str, Any]:
+    """What merge tags may read of a contact."""
+    return {
+        "id": contact.id,
+        "email": contact.email,
+        "external_id": contact.external_id,
+        "created_at": iso(contact.created_at),
+        "traits": contact.traits,
+        "tags": contact.tags,
+    }
+
+
+def project_tags(project: Project) -> dict[str, Any]:
+    """What merge tags may read of the project."""
+    return {
+        "name": project.name,
+        "domain": project.domain,
+        "sender_name": project.sender_name,
+        "postal_address": project.postal_address,
     }
 
 

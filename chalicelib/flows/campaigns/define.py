@@ -4,7 +4,7 @@ Each is one transaction over the campaign's version, and where others of the pro
 all definitions too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -231,11 +231,8 @@ def _lacks(tenant: Tenant, campaign: Campaign) -> list[Detail]:
     return faults
 
 
-def in_use(tenant: Tenant, *, segment_id: str | None = None, template_id: str | None = None) -> None:
-    """Raises Conflict where a campaign that is active or paused names the segment, or uses the template."""
-    using: Sequence[str] = campaigns.catalog(tenant).using(segment_id=segment_id, template_id=template_id)
-    if using:
-        raise Conflict(
-            "Campaigns that are active or paused use this.",
-            details=[detail("id", "in_use", f"Used by {each}.") for each in using[:20]],
-        )
+def remove_template(tenant: Tenant, template_id: str) -> None:
+    """Delete a template. Raises NotFound, and Conflict where a campaign that is active or paused uses it."""
+    templates.get(tenant, template_id)
+    campaigns.check_unused(tenant, template_id=template_id)
+    templates.remove(tenant, template_id)

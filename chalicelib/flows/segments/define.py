@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from chalicelib.core.errors import Unavailable
+from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import Type
@@ -71,7 +72,8 @@ def change(
 
 
 def remove(tenant: Tenant, segment_id: str, now: int) -> None:
-    """Delete the segment. Raises NotFound, and Conflict where another one's rules name it."""
+    """Delete the segment. Raises NotFound, and Conflict where another one's rules or a campaign names it."""
+    campaigns.check_unused(tenant, segment_id=segment_id)
     _committed(lambda: segments.removal(tenant, segments.get(tenant, segment_id), now), table.transact)
 
 

@@ -4,8 +4,7 @@ A contact is shown as it is when the bus tells of it, which is within seconds of
 told by its id alone.
 """
 
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
@@ -14,25 +13,19 @@ from chalicelib.core import events, strict_json
 from chalicelib.core.clock import iso, parse_instant
 from chalicelib.core.schema import Answer
 from chalicelib.features.apikeys.schemas import KeyView
+from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.contacts import service as contacts
-from chalicelib.features.contacts.schemas import ContactAnswer, shown
+from chalicelib.features.contacts.schemas import shown
 from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import Reason
 from chalicelib.features.webhooks.model import DisabledReason
+from chalicelib.flows.webhooks import campaign_kinds
+from chalicelib.flows.webhooks.kinds import AT, CONTACT, OF_CONTACT, ULID, Around, Kind, OfContact
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 
 T = TypeVar("T", bound=Answer)
-_AT = "2026-02-23T10:05:00Z"
-_ULID = "01kj5x8v7c2n4q6s8t0v2x4z6a"
-
-
-class OfContact(Answer):
-    """What concerns a contact."""
-
-    contact_id: str
-    contact: Annotated[ContactAnswer | None, Field(description="Null where it was deleted or merged meanwhile.")]
 
 
 class ContactCreated(OfContact):
@@ -87,27 +80,6 @@ class Payload(Answer, Generic[T]):
     idempotency_key: Annotated[str, Field(description="The same at each delivery of this event: act once for each.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What the events of a batch concern, as it stands now."""
-
-    contacts: Mapping[str, ContactAnswer]
-    segment_names: Mapping[str, str]
-
-    def of_contact(self, event: DomainEvent) -> dict[str, Any]:
-        contact_id = str(event.data["contact_id"])
-        return {"contact_id": contact_id, "contact": self.contacts.get(contact_id)}
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One event's data: its model, how it is made, and a sample."""
-
-    model: type[Answer]
-    make: Callable[[DomainEvent, Around], Answer]
-    sample: Answer
-
-
 def _created(event: DomainEvent, around: Around) -> Answer:
     return ContactCreated(**around.of_contact(event))
 
@@ -150,56 +122,46 @@ def _disabled(event: DomainEvent, _around: Around) -> Answer:
     )
 
 
-_CONTACT = ContactAnswer(
-    id=f"cntct_{_ULID}",
-    email="alice@example.com",
-    external_id="user_123",
-    traits={"name": "Alice Chen", "plan": "growth"},
-    tags=["enterprise"],
-    created_at="2026-01-15T10:30:00Z",
-    updated_at=_AT,
-    last_seen_at=_AT,
-)
-_OF_CONTACT: dict[str, Any] = {"contact_id": _CONTACT.id, "contact": _CONTACT}
-_MOVED = SegmentMoved(segment_id=f"seg_{_ULID}", segment_name="Active Trial Users", reason="event", **_OF_CONTACT)
+_MOVED = SegmentMoved(segment_id=f"seg_{ULID}", segment_name="Active Trial Users", reason="event", **OF_CONTACT)
 _KEY = {
-    "id": f"key_{_ULID}",
+    "id": f"key_{ULID}",
     "name": "Production",
     "type": "secret",
     "key_hint": "...4k9m",
     "scopes": ["contacts:read"],
-    "created_at": _AT,
+    "created_at": AT,
     "last_used_at": None,
     "revoked_at": None,
     "expires_at": None,
 }
 
 KINDS: Mapping[str, Kind] = {
-    events.CONTACT_CREATED: Kind(ContactCreated, _created, ContactCreated(**_OF_CONTACT)),
-    events.CONTACT_UPDATED: Kind(ContactUpdated, _updated, ContactUpdated(changed=["traits.plan"], **_OF_CONTACT)),
+    events.CONTACT_CREATED: Kind(ContactCreated, _created, ContactCreated(**OF_CONTACT)),
+    events.CONTACT_UPDATED: Kind(ContactUpdated, _updated, ContactUpdated(changed=["traits.plan"], **OF_CONTACT)),
     events.CONTACT_MERGED: Kind(
-        ContactMerged, _merged, ContactMerged(source_contact_id="cntct_01kj5x8v7c2n4q6s8t0v2x4z6b", **_OF_CONTACT)
+        ContactMerged, _merged, ContactMerged(source_contact_id="cntct_01kj5x8v7c2n4q6s8t0v2x4z6b", **OF_CONTACT)
     ),
     events.CONTACT_DELETED: Kind(
-        ContactDeleted, _deleted, ContactDeleted(contact_id=_CONTACT.id, external_id=_CONTACT.external_id)
+        ContactDeleted, _deleted, ContactDeleted(contact_id=CONTACT.id, external_id=CONTACT.external_id)
     ),
     events.SEGMENT_ENTERED: Kind(SegmentMoved, _moved, _MOVED),
     events.SEGMENT_LEFT: Kind(SegmentMoved, _moved, _MOVED),
+    **campaign_kinds.KINDS,
     events.KEY_CREATED: Kind(KeyView, _key, KeyView.model_validate(_KEY)),
     events.KEY_REVOKED: Kind(
         KeyView,
         _key,
-        KeyView.model_validate(_KEY | {"revoked_at": _AT, "expires_at": "2026-02-24T10:05:00Z"}),
+        KeyView.model_validate(_KEY | {"revoked_at": AT, "expires_at": "2026-02-24T10:05:00Z"}),
     ),
     events.ENDPOINT_DISABLED: Kind(
         EndpointDisabled,
         _disabled,
         EndpointDisabled(
-            endpoint_id=f"whep_{_ULID}",
+            endpoint_id=f"whep_{ULID}",
             url="https://yourserver.com/webhooks/growthos",
             reason="failing",
             failing_since="2026-02-18T10:05:00Z",
-            disabled_at=_AT,
+            disabled_at=AT,
         ),
     ),
 }
@@ -214,9 +176,7 @@ def model(name: str) -> type[Payload[Any]]:
 
 def example(name: str) -> Any:
     """A payload of that event as JSON."""
-    return strict_json.stored(
-        text(Tenant(f"proj_{_ULID}"), f"evt_{_ULID}", name, parse_instant(_AT), KINDS[name].sample)
-    )
+    return strict_json.stored(text(Tenant(f"proj_{ULID}"), f"evt_{ULID}", name, parse_instant(AT), KINDS[name].sample))
 
 
 def contact_of(event: DomainEvent) -> str | None:
@@ -260,6 +220,7 @@ def _around(tenant: Tenant, told: Sequence[DomainEvent], gone: Container[str]) -
     names: dict[str, str] = {}
     if any(KINDS[event.name].model is SegmentMoved for event in told):
         names = {each.id: each.name for each in segments.catalog(tenant).segments.values()}
+    named = any("campaign_id" in event.data for event in told)
     return Around(
         {
             each.id: shown(each)
@@ -267,4 +228,5 @@ def _around(tenant: Tenant, told: Sequence[DomainEvent], gone: Container[str]) -
             if each is not None and each.status == "active" and each.id not in gone
         },
         names,
+        {each.id: each.name for each in campaigns.catalog(tenant).campaigns.values()} if named else {},
     )

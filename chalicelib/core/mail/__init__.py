@@ -1,0 +1,1 @@
+"""Mails as bytes, their links, and what the mail service tells of them. Pure."""

@@ -1,0 +1,43 @@
+"""Who asks for the pictures and links of mails: people's mail programs, or machines. Pure."""
+
+import re
+
+_MACHINES = re.compile(
+    "|".join(
+        [
+            # Proxies that fetch pictures before, or without, a person looking at them.
+            r"googleimageproxy",  # Gmail: via ggpht.com GoogleImageProxy
+            r"yahoomailproxy",  # Yahoo Mail
+            r"^mozilla/5\.0$",  # Apple's Mail Privacy Protection sends this and no more
+            # Scanners of links in mail gateways.
+            r"barracuda",
+            r"mimecast",
+            r"proofpoint|urldefense",
+            r"safelinks|microsoft office existence discovery|ms-office scanner|atp-scanner",
+            r"symantec|messagelabs|broadcom-scan",
+            r"trendmicro|trend micro",
+            r"sophos",
+            r"fireeye|trellix",
+            r"forcepoint|websense",
+            r"cisco-ironport|ironport",
+            r"bitdefender",
+            r"zscaler",
+            r"cloudmark",
+            r"virustotal|urlscan|phishtank|safebrowsing|google-safety",
+            # Whatever says of itself that it is a robot, previews links in chats, or is a program's library.
+            r"(?:^|[^a-z])(?:[a-z0-9_-]*bot|[a-z0-9_-]*spider|[a-z0-9_-]*crawler|slurp)(?:[^a-z]|$)",
+            r"facebookexternalhit|whatsapp/|skypeuripreview|embedly|linkpreview|link preview",
+            r"headlesschrome|phantomjs|puppeteer|playwright",
+            r"^(?:curl|wget|python|go-http-client|java|okhttp|axios|node|ruby|perl|libwww|httpclient|aiohttp|http_?request)"
+            r"[/ _-]",
+            r"python-requests|python-urllib|apache-httpclient",
+        ]
+    ),
+    re.IGNORECASE,
+)
+
+
+def is_machine(user_agent: str | None) -> bool:
+    """True for known scanners and proxies, and for whoever does not say what it is."""
+    agent = (user_agent or "").strip()
+    return not agent or _MACHINES.search(agent) is not None

@@ -1,0 +1,1 @@
+"""Templates: what mails are made from."""

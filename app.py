@@ -80,6 +80,22 @@ def webhooks_slow(event: SQSEvent) -> dict[str, Any]:
     return worker.handle(event.to_dict(), event.context)
 
 
+@app.on_sqs_message(queue_arn="mails", batch_size=10, name="mails")
+def mails(event: SQSEvent) -> dict[str, Any]:
+    """Do what is due in campaigns."""
+    from chalicelib.workers import mails as worker
+
+    return worker.handle(event.to_dict(), event.context)
+
+
+@app.on_sqs_message(queue_arn="feedback", batch_size=10, name="feedback")
+def feedback(event: SQSEvent) -> dict[str, Any]:
+    """Take note of what the mail service tells of mails."""
+    from chalicelib.workers import feedback as worker
+
+    return worker.handle(event.to_dict(), event.context)
+
+
 @app.schedule("rate(1 minute)", name="minute")
 def minute(event: CloudWatchEvent) -> None:
     """Queue what falls due in the next minutes."""

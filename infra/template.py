@@ -19,7 +19,17 @@ Template = dict[str, Any]
 SourceKind = Literal["sqs", "dynamodb", "schedule"]
 
 RESOURCES: Final = Path(__file__).parent / "resources"
-ENGINE_TYPES: Final = frozenset({"AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SecretsManager::Secret"})
+ENGINE_TYPES: Final = frozenset(
+    {
+        "AWS::DynamoDB::Table",
+        "AWS::SES::ConfigurationSet",
+        "AWS::SNS::Subscription",
+        "AWS::SNS::Topic",
+        "AWS::SQS::Queue",
+        "AWS::SQS::QueuePolicy",
+        "AWS::SecretsManager::Secret",
+    }
+)
 
 # SAM's name for an event source: our kind, the property that says what feeds it, and SAM's default batch size.
 _SAM_SOURCES: Final[Mapping[str, tuple[SourceKind, str, int]]] = {

@@ -7,6 +7,7 @@ from chalicelib.api import (
     campaigns,
     contacts,
     docs,
+    feedback,
     ingest,
     mail_links,
     segments,
@@ -29,7 +30,7 @@ _SECTIONS = (
     ingest.router,
 )
 
-ROUTERS: tuple[Router, ...] = (*_SECTIONS, mail_links.router, docs.router_for(_SECTIONS))
+ROUTERS: tuple[Router, ...] = (*_SECTIONS, mail_links.router, feedback.router, docs.router_for(_SECTIONS))
 """Every section; OpenAPI, the isolation test and the app are made from it."""
 
 

@@ -61,9 +61,11 @@ class Source(Protocol):
 class Received:
     """What was read so far; it stands also where reading failed."""
 
-    __slots__ = ("_size", "body", "retry_after", "status")
+    __slots__ = ("_kept", "_size", "body", "retry_after", "status")
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT_BODY) -> None:
+        """Of the body the first `kept` bytes stay."""
+        self._kept = kept
         self.status: int | None = None
         self.retry_after: str | None = None
         self.body = b""
@@ -72,8 +74,8 @@ class Received:
     def add(self, piece: bytes) -> None:
         """Count a piece of the body and keep what belongs to its beginning. Raises Failed over MAX_BODY."""
         self._size += len(piece)
-        if len(self.body) < KEPT_BODY:
-            self.body += piece[: KEPT_BODY - len(self.body)]
+        if len(self.body) < self._kept:
+            self.body += piece[: self._kept - len(self.body)]
         if not self.has_room(0):
             raise Failed("answer_too_large")
 

@@ -1,4 +1,5 @@
-"""HTTP requests to URLs that customers gave: webhooks. Nothing inside of the deployment's network can be reached.
+"""HTTP requests to URLs that others gave: webhooks, and what messages of SNS name. Nothing inside of the deployment's
+network can be reached.
 
 A name is resolved once for a connection, all of its addresses are checked, and the connection goes to one of those. A
 kept connection stays with its address, so that requests on it ask no resolver. No redirects, no proxies.
@@ -12,7 +13,7 @@ from chalicelib.core import clock
 from chalicelib.core.addresses import BadTarget, Target, is_public, parse_target
 from chalicelib.platform import http_answer
 from chalicelib.platform.config import settings
-from chalicelib.platform.http_answer import Failed, Received
+from chalicelib.platform.http_answer import KEPT_BODY, Failed, Received
 
 if TYPE_CHECKING:
     from chalicelib.platform.connections import Address, Connection, Key
@@ -34,7 +35,7 @@ class Answer:
     """Text of the header, at most 64 characters."""
 
     body: bytes
-    """At most the first 1,024 bytes."""
+    """The first bytes: 1,024 at most of the answer to a POST."""
 
     error: str | None
     """None where a whole answer came in time; else timeout, unresolvable, private_address or another reason of
@@ -64,14 +65,18 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float 
     `headers` do without Host, Content-Length and Connection. Whatever the far side and the network do is told by the
     answer; raises ValueError for a header that cannot be sent. The far side may get the same request twice.
     """
+    return _asked(url, "POST", headers, body, timeout_s, KEPT_BODY)
+
+
+def _asked(url: str, method: str, headers: Mapping[str, str], body: bytes, timeout_s: float, body_max: int) -> Answer:
     from chalicelib.platform import connections
 
     begun = clock.monotonic()
-    received = Received()
+    received = Received(body_max)
     error = None
     try:
         target = parse_target(url, allow_private=_allows_private())
-        _exchange(target, _request(target, headers, body), begun + timeout_s, received)
+        _exchange(target, _request(target, method, headers, body), begun + timeout_s, received)
     except BadTarget as refused:
         error = refused.reason
     except Failed as failed:
@@ -80,6 +85,11 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float 
         error = connections.word(failed)
     took_ms = int((clock.monotonic() - begun) * 1_000)
     return Answer(received.status, received.retry_after, received.body, error, took_ms)
+
+
+def get(url: str, *, body_max: int, timeout_s: float = 5.0) -> Answer:
+    """Read what is at `url`, its first `body_max` bytes, within `timeout_s` seconds; as `post` in all else."""
+    return _asked(url, "GET", {}, b"", timeout_s, body_max)
 
 
 def forget() -> None:
@@ -93,9 +103,9 @@ def _allows_private() -> bool:
     return bool(settings().allow_private_webhooks)
 
 
-def _request(target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
+def _request(target: Target, method: str, headers: Mapping[str, str], body: bytes) -> bytes:
     lines = [
-        f"POST {target.path} HTTP/1.1",
+        f"{method} {target.path} HTTP/1.1",
         f"Host: {target.authority}",
         "Accept-Encoding: identity",
         f"Content-Length: {len(body)}",

@@ -9,16 +9,18 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from infra.local import mail_service
 from infra.local.heartbeat import living_pid
 from infra.local.home import Home, home_from
 from infra.local.lifeline import follow_parent
 
 HOST: Final = "127.0.0.1"
 REGION: Final = "us-east-1"
-_SERVICES: Final = "dynamodb,dynamodbstreams,sqs,secretsmanager,cloudformation,sts"
+_SERVICES: Final = "dynamodb,dynamodbstreams,sqs,sns,ses,secretsmanager,cloudformation,sts"
 _HEALTH_TIMEOUT_S: Final = 2.0
 _PUMP_GRACE_S: Final = 15.0
-_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "SMTP_HOST")
+"""With SMTP_HOST the engine hands mails on to a real mail catcher."""
 
 
 def environment(home: Home, port: int, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -88,6 +90,7 @@ def main() -> None:
     follow_parent(before_end=_outlive_pump)
     from ministack.app import main as serve
 
+    mail_service.install()
     serve()
 
 

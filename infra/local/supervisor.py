@@ -23,7 +23,12 @@ _PUMP_STOPS_WITHIN_S: Final = 60.0
 _ROOT: Final = Path(__file__).resolve().parents[2]
 # The app takes every HTTP_* variable of a server's environment for a header; proxies have no business on loopback.
 _KEPT_OUT: Final = ("HTTP_", "HTTPS_", "AWS_", "GROWTHOS_", "http_proxy", "https_proxy", "all_proxy", "ALL_PROXY")
-_SETTABLE: Final = ("GROWTHOS_ALLOW_PRIVATE_WEBHOOKS", "GROWTHOS_LOG_LEVEL", "GROWTHOS_INGEST_LANES")
+_SETTABLE: Final = (
+    "GROWTHOS_ALLOW_PRIVATE_WEBHOOKS",
+    "GROWTHOS_INGEST_LANES",
+    "GROWTHOS_LOG_LEVEL",
+    "GROWTHOS_PUBLIC_URL",
+)
 
 
 class StoppedError(Exception):
@@ -101,7 +106,7 @@ class Supervisor:
         return (
             kept
             | dict(stack.environment)
-            | {"GROWTHOS_ALLOW_PRIVATE_WEBHOOKS": "1"}
+            | {"GROWTHOS_ALLOW_PRIVATE_WEBHOOKS": "1", "GROWTHOS_PUBLIC_URL": f"http://{engine.HOST}:{self._port}"}
             | chosen
             | {"GROWTHOS_HOME": str(self._home.path), "PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1"}
         )

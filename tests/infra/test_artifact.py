@@ -20,7 +20,7 @@ from infra import template
 from infra.artifact import Artifact, functions, problems
 
 TAG = sys.implementation.cache_tag
-BATCH_FUNCTIONS = {"Ingest", "Bus", "BusRetry", "Jobs", "Timers", "Webhooks", "WebhooksSlow"}
+BATCH_FUNCTIONS = {"Ingest", "Bus", "BusRetry", "Jobs", "Timers", "Webhooks", "WebhooksSlow", "Mails", "Feedback"}
 EVENT_FUNCTIONS = BATCH_FUNCTIONS | {"Minute"}
 
 

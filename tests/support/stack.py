@@ -165,7 +165,16 @@ class Stack:
     def _queued(self) -> int:
         """Messages in the queues, those in flight included; of timers only those that have fallen due."""
         sqs, total = self._client("sqs"), 0
-        for name in ("IngestQueue", "BusQueue", "JobsQueue", "TimersQueue", "WebhooksQueue", "WebhooksSlowQueue"):
+        for name in (
+            "IngestQueue",
+            "BusQueue",
+            "JobsQueue",
+            "TimersQueue",
+            "WebhooksQueue",
+            "WebhooksSlowQueue",
+            "MailsQueue",
+            "FeedbackQueue",
+        ):
             url = self._shared["queues"][name]
             attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
             if name == "TimersQueue":

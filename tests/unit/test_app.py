@@ -12,7 +12,19 @@ import pytest
 import app as composition
 
 ROOT = Path(__file__).parents[2]
-FUNCTIONS = ("ingest", "bus", "bus_retry", "jobs", "timers", "webhooks", "webhooks_slow", "minute", "create_project")
+FUNCTIONS = (
+    "ingest",
+    "bus",
+    "bus_retry",
+    "jobs",
+    "timers",
+    "webhooks",
+    "webhooks_slow",
+    "mails",
+    "feedback",
+    "minute",
+    "create_project",
+)
 
 
 def loaded_by(handler: str) -> set[str]:

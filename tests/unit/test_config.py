@@ -13,6 +13,8 @@ COMPLETE = {
     "GROWTHOS_TIMERS_QUEUE_URL": "https://queue/timers",
     "GROWTHOS_WEBHOOKS_QUEUE_URL": "https://queue/webhooks.fifo",
     "GROWTHOS_WEBHOOKS_SLOW_QUEUE_URL": "https://queue/webhooks-slow.fifo",
+    "GROWTHOS_MAILS_QUEUE_URL": "https://queue/mails",
+    "GROWTHOS_FEEDBACK_QUEUE_URL": "https://queue/feedback",
     "GROWTHOS_SECRET_ARN": "arn:secret",
 }
 

@@ -32,6 +32,13 @@ EVENT = {"event": "x", "user_id": "shared_user", "context": {"contact_id": "{con
 
 NAMING = {"operator": "AND", "conditions": [{"field": "segments", "op": "contains", "value": "{segment_id}"}]}
 
+CAMPAIGN = {
+    "name": "Mine",
+    "type": "broadcast",
+    "segment_id": "seg_mine",
+    "steps": [{"template_id": "tmpl_mine"}],
+}
+
 CALLS: dict[tuple[str, str], list[Foreign]] = {
     ("GET", "/v1/contacts"): [
         OWN,
@@ -62,6 +69,25 @@ CALLS: dict[tuple[str, str], list[Foreign]] = {
     ("DELETE", "/v1/segments/{segment_id}/contacts"): [Foreign(404, {"contact_ids": ["{contact_id}"]})],
     ("POST", "/v1/segments/{segment_id}/estimate"): [Foreign(404, {"rules": NAMING})],
     ("GET", "/v1/segments/{segment_id}/explain"): [Foreign(404, query={"contact_id": "{contact_id}"})],
+    ("POST", "/v1/campaigns"): [Foreign(201, CAMPAIGN)],
+    ("GET", "/v1/campaigns"): [OWN],
+    ("GET", "/v1/campaigns/{campaign_id}"): [NOT_FOUND],
+    ("PATCH", "/v1/campaigns/{campaign_id}"): [Foreign(404, {"name": "Stolen"})],
+    ("POST", "/v1/campaigns/{campaign_id}/activate"): [NOT_FOUND],
+    ("POST", "/v1/campaigns/{campaign_id}/pause"): [NOT_FOUND],
+    ("POST", "/v1/campaigns/{campaign_id}/archive"): [NOT_FOUND],
+    ("POST", "/v1/campaigns/{campaign_id}/test"): [Foreign(404, {"email": "me@x.io"})],
+    ("GET", "/v1/campaigns/{campaign_id}/stats"): [NOT_FOUND],
+    ("GET", "/v1/campaigns/{campaign_id}/messages"): [NOT_FOUND],
+    ("GET", "/v1/campaigns/{campaign_id}/preview"): [NOT_FOUND],
+    ("POST", "/v1/campaigns/{campaign_id}/simulate"): [NOT_FOUND],
+    ("POST", "/v1/templates"): [Foreign(201, {"name": "Mine", "html": "<p>Hi</p>"})],
+    ("GET", "/v1/templates"): [OWN],
+    ("GET", "/v1/templates/{template_id}"): [NOT_FOUND],
+    ("PATCH", "/v1/templates/{template_id}"): [Foreign(404, {"name": "Stolen"})],
+    ("DELETE", "/v1/templates/{template_id}"): [NOT_FOUND],
+    ("POST", "/v1/templates/{template_id}/render"): [NOT_FOUND],
+    ("GET", "/v1/test_mailbox"): [NOT_FOUND],
     ("POST", "/v1/webhooks/endpoints"): [Foreign(201, {"url": "https://x.invalid/mine", "events": ["*"]})],
     ("GET", "/v1/webhooks/endpoints"): [OWN],
     ("GET", "/v1/webhooks/endpoints/{endpoint_id}"): [NOT_FOUND],
@@ -109,6 +135,9 @@ def theirs(other_project: CreatedProject, other_client: Client) -> dict[str, str
     event = other_client.get("/v1/analytics/events").json["data"][0]
     listed = {"name": "Theirs", "type": "static", "contact_ids": [person["id"]]}
     segment = other_client.post("/v1/segments", listed).json
+    template = other_client.post("/v1/templates", {"name": "Theirs", "html": "<p>Hi</p>"}).json
+    news = CAMPAIGN | {"name": "Theirs", "segment_id": segment["id"], "steps": [{"template_id": template["id"]}]}
+    campaign = other_client.post("/v1/campaigns", news).json
     hook = {"url": "https://nowhere.invalid/theirs", "events": ["contact.created"]}
     endpoint = other_client.post("/v1/webhooks/endpoints", hook).json
     other_client.post("/v1/contacts", {"external_id": "their other"})
@@ -116,6 +145,8 @@ def theirs(other_project: CreatedProject, other_client: Client) -> dict[str, str
     log = other_client.get(f"/v1/webhooks/endpoints/{endpoint['id']}/logs").json["data"][0]
     return {
         "endpoint_id": endpoint["id"],
+        "campaign_id": campaign["id"],
+        "template_id": template["id"],
         "log_id": log["id"],
         "contact_id": person["id"],
         "segment_id": segment["id"],
@@ -177,6 +208,8 @@ def everything(other_client: Client, theirs: dict[str, str]) -> list[Any]:
         "/v1/analytics/events",
         "/v1/segments",
         "/v1/settings",
+        "/v1/campaigns",
+        "/v1/templates",
         "/v1/webhooks/endpoints",
         f"/v1/webhooks/endpoints/{theirs['endpoint_id']}/logs",
     )

@@ -19,8 +19,11 @@ from tests.support import documents, pipeline
 from tests.support.client import Client
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "management-api.txt"
-PUBLIC = {"/docs", "/docs/assets/{asset}", "/openapi/management.json", "/openapi/ingest.json", "/", "/{proxy+}"}
-"""Pages, and the answers to paths that are none."""
+PUBLIC = {
+    *("/docs", "/docs/assets/{asset}", "/openapi/management.json", "/openapi/ingest.json", "/", "/{proxy+}"),
+    *("/o/{token}", "/c/{token}", "/u/{token}", "/ses/notifications"),
+}
+"""Pages, the links of mails, what the mail service posts, and the answers to paths that are none."""
 
 EXPECTED_IN_REFERENCE = {
     "GET /v1/contacts",
@@ -30,6 +33,10 @@ EXPECTED_IN_REFERENCE = {
     "POST /v1/segments",
     "PATCH /v1/segments/{segment_id}",
     "POST /v1/segments/{segment_id}/estimate",
+    "POST /v1/campaigns",
+    "PATCH /v1/campaigns/{campaign_id}",
+    "POST /v1/campaigns/{campaign_id}/test",
+    "GET /v1/campaigns/{campaign_id}/stats",
     "POST /v1/webhooks/endpoints",
     "PATCH /v1/webhooks/endpoints/{endpoint_id}",
     "GET /v1/webhooks/endpoints/{endpoint_id}/logs",
@@ -218,6 +225,29 @@ def test_the_answers_of_the_management_api_fit_its_document(
     call("POST", f"{hooks}/{hook}/logs/{log}/replay", 200)
     call("POST", f"{hooks}/{hook}/replay", 200, {"since": "2026-01-01"})
     call("DELETE", f"{hooks}/{hook}", 200)
+    call("PATCH", "/v1/settings", 200, {"default_from_email": "hello@acme.test"})
+    template = call("POST", "/v1/templates", 201, {"name": "T", "html": "<p>Hi</p>"})["id"]
+    call("POST", "/v1/templates", 422, {"name": "T", "html": "{% if %}"})
+    call("GET", "/v1/templates?limit=1", 200)
+    call("GET", f"/v1/templates/{template}", 200)
+    call("PATCH", f"/v1/templates/{template}", 200, {"name": "Other"})
+    call("POST", f"/v1/templates/{template}/render", 200)
+    body = {"name": "C", "type": "broadcast", "segment_id": dynamic, "steps": [{"template_id": template}]}
+    one = f"/v1/campaigns/{call('POST', '/v1/campaigns', 201, body)['id']}"
+    call("GET", "/v1/campaigns?limit=1&type=broadcast", 200)
+    call("GET", one, 200)
+    call("PATCH", one, 200, {"name": "Other"})
+    call("GET", f"{one}/preview", 200)
+    call("POST", f"{one}/simulate", 200, {"until": "1d"})
+    call("POST", f"{one}/test", 200, {"email": "a@example.com"})
+    call("POST", f"{one}/activate", 200)
+    call("POST", f"{one}/activate", 409)
+    call("POST", f"{one}/pause", 200)
+    call("GET", f"{one}/stats", 200)
+    call("GET", f"{one}/messages", 200)
+    call("POST", f"{one}/archive", 200)
+    call("DELETE", f"/v1/templates/{template}", 200)
+    call("GET", "/v1/test_mailbox", 200, key=test_project.secret_key)
     call("GET", "/v1/settings", 200)
     call("PATCH", "/v1/settings", 200, {"timezone": "Europe/London", "quiet_hours": {"start": "22:00", "end": "08:00"}})
     call("PATCH", "/v1/settings", 422, {"timezone": "Mars/Olympus"})

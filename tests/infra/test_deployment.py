@@ -189,6 +189,8 @@ def test_no_function_was_refused_what_it_needs(account: boto3.Session, outputs: 
         "timers",
         "webhooks",
         "webhooks_slow",
+        "mails",
+        "feedback",
         "minute",
         "create_project",
     ):

@@ -11,12 +11,15 @@ from infra.package import PROJECT
 POLICIES = PROJECT / "infra" / "policies"
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
 FUNCTIONS = [
-    *("api_handler", "bus", "bus_retry", "create_project", "ingest", "jobs", "minute", "timers"),
+    *("api_handler", "bus", "bus_retry", "create_project", "feedback", "ingest", "jobs", "mails", "minute", "timers"),
     *("webhooks", "webhooks_slow"),
 ]
 
 # The streams of our own table: Lambda wants to list them before it reads the one that there is.
-WIDER_THAN_ONE_RESOURCE = {"${Table.Arn}/stream/*"}
+WIDER_THAN_ONE_RESOURCE = {"${Table.Arn}/stream/*", "*"}
+
+# Any identity of the account may be a project's sender, and the quota is the account's: SES knows no narrower resource.
+OF_THE_WHOLE_ACCOUNT = {("ses:SendRawEmail", "*"), ("ses:GetSendQuota", "*")}
 
 
 def statements(function: str) -> list[dict[str, Any]]:
@@ -44,7 +47,10 @@ def having(action: str, resource: str) -> set[str]:
 def resource_names(resource: Any) -> Iterator[str]:
     """Each resource as text: `Table.Arn` for a GetAtt, the pattern for a Sub."""
     for entry in resource if isinstance(resource, list) else [resource]:
-        yield ".".join(entry["Fn::GetAtt"]) if "Fn::GetAtt" in entry else entry["Fn::Sub"]
+        if isinstance(entry, str):
+            yield entry
+        else:
+            yield ".".join(entry["Fn::GetAtt"]) if "Fn::GetAtt" in entry else entry["Fn::Sub"]
 
 
 def test_each_function_has_its_own_policy_and_no_policy_is_left_over() -> None:
@@ -60,11 +66,12 @@ def test_no_policy_names_more_than_the_deployments_own_resources(function: str) 
     for action, resource in grants(function):
         assert "*" not in action
         assert "*" not in resource or resource in WIDER_THAN_ONE_RESOURCE
+        assert resource != "*" or (action, resource) in OF_THE_WHOLE_ACCOUNT
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_no_function_can_read_the_whole_table_or_change_the_infrastructure(function: str) -> None:
-    allowed = {"logs", "dynamodb", "sqs", "secretsmanager"}
+    allowed = {"logs", "dynamodb", "sqs", "secretsmanager"} | ({"ses"} if function == "mails" else set())
     for action, _ in grants(function):
         service, _, verb = action.partition(":")
         assert service in allowed
@@ -91,6 +98,8 @@ def test_each_function_can_write_its_log_and_no_others(function: str) -> None:
         ("timers", "TimersQueue.Arn"),
         ("webhooks", "WebhooksQueue.Arn"),
         ("webhooks_slow", "WebhooksSlowQueue.Arn"),
+        ("mails", "MailsQueue.Arn"),
+        ("feedback", "FeedbackQueue.Arn"),
     ],
 )
 def test_a_queue_worker_receives_from_its_own_queue_only(function: str, queue: str) -> None:
@@ -105,7 +114,24 @@ def test_only_the_api_sends_to_ingest() -> None:
 
 
 def test_only_those_read_the_secret_who_sign_seal_or_open() -> None:
-    assert having("secretsmanager:GetSecretValue", "Secret.Id") == {"api_handler", "webhooks", "webhooks_slow"}
+    assert having("secretsmanager:GetSecretValue", "Secret.Id") == {
+        "api_handler",
+        "mails",
+        "webhooks",
+        "webhooks_slow",
+    }
+
+
+def test_only_the_mails_worker_sends_mail() -> None:
+    assert having("ses:SendRawEmail", "*") == {"mails"}
+
+
+def test_mails_are_queued_by_the_bus_and_where_a_campaign_goes_on() -> None:
+    assert having("sqs:SendMessage", "MailsQueue.Arn") == {"bus", "bus_retry", "jobs"}
+
+
+def test_only_the_api_hands_on_what_the_mail_service_posts() -> None:
+    assert having("sqs:SendMessage", "FeedbackQueue.Arn") == {"api_handler"}
 
 
 def test_webhooks_are_queued_by_the_bus_and_by_replays() -> None:
@@ -113,9 +139,9 @@ def test_webhooks_are_queued_by_the_bus_and_by_replays() -> None:
         assert having("sqs:SendMessage", queue) == {"bus", "bus_retry", "jobs"}
 
 
-def test_only_the_bus_starts_jobs_and_each_queues_its_own_next_page() -> None:
+def test_the_bus_starts_jobs_and_each_queues_its_own_next_page_and_the_api_has_clicks_judged() -> None:
     senders = {function for function in FUNCTIONS if ("sqs:SendMessage", "JobsQueue.Arn") in grants(function)}
-    assert senders == {"bus", "bus_retry", "jobs"}
+    assert senders == {"api_handler", "bus", "bus_retry", "jobs"}
 
 
 @pytest.mark.parametrize("function", ["minute", "bus", "bus_retry", "timers"])

@@ -34,6 +34,8 @@ def test_each_worker_is_fed_by_what_the_design_names() -> None:
         EventSource("timers", "sqs", "TimersQueue", 10, partial_failures=True, max_concurrency=32),
         EventSource("webhooks", "sqs", "WebhooksQueue", 1, partial_failures=True, max_concurrency=200),
         EventSource("webhooks_slow", "sqs", "WebhooksSlowQueue", 1, partial_failures=True, max_concurrency=200),
+        EventSource("mails", "sqs", "MailsQueue", 10, partial_failures=True, max_concurrency=16),
+        EventSource("feedback", "sqs", "FeedbackQueue", 10, partial_failures=True, max_concurrency=4),
         EventSource("minute", "schedule", "rate(1 minute)", 1, partial_failures=False),
     ]
 
@@ -98,7 +100,7 @@ def test_each_dead_letter_queue_and_the_streams_delay_have_an_alarm() -> None:
     watched = {
         (body["Properties"]["MetricName"], json.dumps(body["Properties"]["Dimensions"][0]["Value"]))
         for body in RESOURCES.values()
-        if body.get("Type") == "AWS::CloudWatch::Alarm"
+        if body.get("Type") == "AWS::CloudWatch::Alarm" and "Dimensions" in body["Properties"]
     }
     assert {
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["IngestDeadLetterQueue", "QueueName"]}'),
@@ -108,6 +110,9 @@ def test_each_dead_letter_queue_and_the_streams_delay_have_an_alarm() -> None:
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["WebhooksDeadLetterQueue", "QueueName"]}'),
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["WebhooksSlowDeadLetterQueue", "QueueName"]}'),
         ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["WebhooksQueue", "QueueName"]}'),
+        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["MailsDeadLetterQueue", "QueueName"]}'),
+        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["FeedbackDeadLetterQueue", "QueueName"]}'),
+        ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["MailsQueue", "QueueName"]}'),
         ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["WebhooksSlowQueue", "QueueName"]}'),
         ("IteratorAge", '{"Ref": "Bus"}'),
     } <= watched
@@ -149,7 +154,8 @@ def test_the_gateway_answers_with_the_contracts_status(kind: str, status: int) -
 
 def test_the_local_engine_gets_the_resources_that_hold_data_and_nothing_else() -> None:
     subset = template.engine_template("local")
-    assert subset["Resources"].keys() == {"Table", "Secret", *QUEUES}
+    mail = {"MailConfigurationSet", "MailTopic", "MailFeedback", "FeedbackQueuePolicy"}
+    assert subset["Resources"].keys() == {"Table", "Secret", *QUEUES} | mail
     assert subset["Resources"]["Table"] == RESOURCES["Table"]
     assert subset["Outputs"].keys() >= {"TableName", "TableStreamArn", "IngestQueueUrl", "SecretArn"}
     assert subset["Outputs"].keys() >= {f"{name}Url" for name in QUEUES}

@@ -69,7 +69,7 @@ def test_a_worker_starts_without_the_routes(handler: str) -> None:
     assert loaded_by(handler) == set()
 
 
-@pytest.mark.parametrize("worker", ["ingest", "bus", "jobs", "timers", "webhooks", "minute"])
+@pytest.mark.parametrize("worker", ["ingest", "bus", "jobs", "timers", "webhooks", "mails", "feedback", "minute"])
 def test_a_worker_does_without_the_models_of_bodies_and_answers(worker: str) -> None:
     """pydantic is a third of their start."""
     code = f"import chalicelib.workers.{worker}, sys; print('pydantic' in sys.modules)"

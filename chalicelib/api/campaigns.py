@@ -11,18 +11,15 @@ from chalicelib.features.campaigns.schemas import (
     CampaignPatch,
     CampaignsQuery,
     NewCampaign,
-    PreviewAnswer,
-    PreviewSample,
     SampleAnswer,
     SampleBody,
     SimulateBody,
-    SimulationAnswer,
     StatsAnswer,
     shown,
-    simulated,
 )
 from chalicelib.features.messaging.schemas import MessageAnswer, MessagesQuery
 from chalicelib.flows.campaigns import define, preview, read_stats, sample, simulate
+from chalicelib.flows.campaigns.answers import PreviewAnswer, PreviewSample, SimulationAnswer, simulated
 
 router = Router("Campaigns")
 

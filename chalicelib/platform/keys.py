@@ -29,14 +29,13 @@
 | pointer to a test project's timer | `P#<p>#DUE` | `<moment>#<hash>` | |
 | work in flight of a test project | `P#<p>#PENDING` | `<kind>#<id>` | |
 | webhook endpoint | `P#<p>#ENDPOINTS` | `<endpoint id>` | |
-| timers of an endpoint | `P#<p>#WHEP#<endpoint id>` | `TIMER#<name>` | due |
+| timers of an endpoint, of a campaign | `P#<p>#WHEP#<id>`, `P#<p>#CMPGN#<id>` | `TIMER#<name>` | due |
 | what an event's webhook says | `P#<p>#C#<c>`, or `P#<p>#HOOK#<event id>` | `HOOK#<event id>` | |
 | attempt of a webhook | `P#<p>#WH#<endpoint id>#<event>#<event id>` | `<step>` | list, in the next line |
 | the same in lists | `P#<p>#WHLOGS#<endpoint id>#<status>#<shard>` | `<moment>#<log id>` | |
 | pointer to what was not delivered | `P#<p>#UNDELIVERED#<endpoint id>#<shard>` | `<moment>#<event id>` | |
 | template | `P#<p>#TEMPLATES` | `<template id>` | |
 | campaign | `P#<p>#CAMPAIGNS` | `<campaign id>` | |
-| timers of a campaign | `P#<p>#CMPGN#<campaign id>` | `TIMER#<name>` | due |
 | how far a campaign's rate is used | `P#<p>#PACE#<campaign id>` | `PACE` | |
 | run: a contact's position in a campaign | `P#<p>#C#<c>` | `RUN#<campaign id>` | list, in the next line |
 | the same while it goes on | `P#<p>#RUNS#<campaign id>#<shard>` | `<moment>#<contact id>` | |
@@ -176,10 +175,10 @@ class Tenant:
         return [f"{self._root}#CONTACTS#{shard}" for shard in range(CONTACT_SHARDS)]
 
     def absorbed(self, contact_id: str, source_id: str) -> Key:
-        return Key(f"{self._root}#C#{contact_id}", f"FROM#{source_id}")
+        return Key(self.contact(contact_id).pk, f"FROM#{source_id}")
 
     def tag(self, contact_id: str, tag: str) -> Key:
-        return Key(f"{self._root}#C#{contact_id}", f"TAG#{tag}")
+        return Key(self.contact(contact_id).pk, f"TAG#{tag}")
 
     def tag_entry(self, contact_id: str, tag: str, created_at: int) -> IndexEntry:
         shard = shard_of(contact_id, CONTACT_SHARDS)
@@ -325,7 +324,6 @@ class Tenant:
         return f"{self._root}#CAMPAIGNS"
 
     def campaign_timers(self, campaign_id: str) -> str:
-        """The partition in which a campaign's timers stand."""
         return f"{self._root}#CMPGN#{campaign_id}"
 
     def pace(self, campaign_id: str) -> Key:
@@ -347,7 +345,6 @@ class Tenant:
         return IndexEntry(self.run_partitions(campaign_id)[shard], moment_sk(entered_at, contact_id))
 
     def run_partitions(self, campaign_id: str) -> Sequence[str]:
-        """Where the runs of a campaign that go on are listed."""
         return [f"{self._root}#RUNS#{campaign_id}#{shard}" for shard in range(CAMPAIGN_SHARDS)]
 
     def mail(self, contact_id: str, message_id: str) -> Key:
@@ -369,7 +366,6 @@ class Tenant:
         return Key(f"{self._root}#SUPPRESSED#{digest}", "SUPPRESSED")
 
     def kept_mail(self, moment: int, message_id: str) -> Key:
-        """A mail in the mailbox of a test project."""
         return Key(self.mailbox_partition(), moment_sk(moment, message_id))
 
     def mailbox_partition(self) -> str:
@@ -391,13 +387,8 @@ def contact_of(partition: str) -> str | None:
     return parts[3] if len(parts) == 4 and parts[0] == "P" and parts[2] == "C" else None
 
 
-def campaign_of(partition: str) -> str:
-    """The campaign whose timers stand in that partition."""
-    return partition.rpartition("#")[2]
-
-
-def endpoint_of(partition: str) -> str:
-    """The endpoint whose timers stand in that partition."""
+def timed_by(partition: str) -> str:
+    """The endpoint, or the campaign, whose timers stand in that partition."""
     return partition.rpartition("#")[2]
 
 

@@ -1,7 +1,7 @@
 """Bodies and answers of the campaign endpoints."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -12,9 +12,7 @@ from chalicelib.core.durations import parse_duration
 from chalicelib.core.schema import Answer, Body, Instant, Line, NotNull, PageQuery
 from chalicelib.features.campaigns.model import (
     MAX_STEPS,
-    SHOWN,
     Campaign,
-    Played,
     SkipReason,
     Status,
     Step,
@@ -247,55 +245,6 @@ class SampleAnswer(Answer):
     queued: Literal[True] = True
 
 
-class PreviewSample(Answer):
-    """One who would get it."""
-
-    contact_id: str
-    email: str
-
-
-class PreviewAnswer(Answer):
-    """Who would get a broadcast now."""
-
-    recipients: int
-    excluded: dict[SkipReason, int]
-    samples: list[PreviewSample]
-    as_of: str
-
-
-class SimulatedMail(Answer):
-    """A mail that would be sent."""
-
-    contact_id: str
-    step_index: int
-    step_id: str
-    at: str
-
-
-class SimulatedSkip(SimulatedMail):
-    """A mail that would be skipped."""
-
-    reason: SkipReason
-
-
-class SimulatedTotals(Answer):
-    """How many of each there are in all."""
-
-    mails: int
-    skipped: dict[SkipReason, int]
-    contacts: int
-
-
-class SimulationAnswer(Answer):
-    """What a campaign would send, the first 1,000 mails and skips of it."""
-
-    as_of: str
-    until: str
-    totals: SimulatedTotals
-    mails: list[SimulatedMail]
-    skipped: list[SimulatedSkip]
-
-
 def defined(body: NewCampaign, campaign_id: str, now: int) -> Campaign:
     """The campaign that a body defines."""
     return Campaign(
@@ -374,30 +323,6 @@ def shown(campaign: Campaign) -> CampaignAnswer:
         activated_at=_iso(campaign.activated_at),
         completed_at=_iso(campaign.completed_at),
     )
-
-
-def simulated(
-    mails: Sequence[Played], skipped: Sequence[Played], reasons: Mapping[SkipReason, int], now: int, until: int
-) -> SimulationAnswer:
-    """A simulation as its callers see it, the first SHOWN mails and skips of it."""
-    return SimulationAnswer(
-        as_of=iso(now),
-        until=iso(until),
-        totals=SimulatedTotals(
-            mails=len(mails), skipped=dict(reasons), contacts=len({each.contact_id for each in [*mails, *skipped]})
-        ),
-        mails=[SimulatedMail(**_played(each)) for each in mails[:SHOWN]],
-        skipped=[SimulatedSkip(**_played(each), reason=each.reason) for each in skipped[:SHOWN] if each.reason],
-    )
-
-
-def _played(each: Played) -> dict[str, Any]:
-    return {
-        "contact_id": each.contact_id,
-        "step_index": each.step_index,
-        "step_id": each.step_id,
-        "at": iso(each.at),
-    }
 
 
 def _iso(moment: int | None) -> str | None:

@@ -12,7 +12,7 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Timer
 from chalicelib.platform import outbox, table
-from chalicelib.platform.keys import Tenant, campaign_of, contact_of
+from chalicelib.platform.keys import Tenant, contact_of, timed_by
 from chalicelib.platform.table import ConditionFailed, Op
 
 
@@ -37,7 +37,7 @@ def step(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
 
 def broadcast(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
     """Tell the bus that a scheduled broadcast is due."""
-    _tell(tenant, owner_pk, timer, events.BROADCAST_DUE, {"campaign_id": campaign_of(owner_pk)}, now)
+    _tell(tenant, owner_pk, timer, events.BROADCAST_DUE, {"campaign_id": timed_by(owner_pk)}, now)
 
 
 def _tell(tenant: Tenant, owner_pk: str, timer: Timer, name: str, data: dict[str, str | None], now: int) -> None:

@@ -11,7 +11,7 @@ from chalicelib.features.timers.service import Timer
 from chalicelib.features.webhooks import service as webhooks
 from chalicelib.features.webhooks.model import FAILING_MAX
 from chalicelib.platform import outbox, table
-from chalicelib.platform.keys import Tenant, endpoint_of
+from chalicelib.platform.keys import Tenant, timed_by
 from chalicelib.platform.table import ConditionFailed, Op
 
 
@@ -31,7 +31,7 @@ def end_failing(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
 
     A success beside that failure may not have known of it: then the first failure after the last success counts.
     """
-    endpoint_id = endpoint_of(owner_pk)
+    endpoint_id = timed_by(owner_pk)
     endpoint = webhooks.standing(tenant, [endpoint_id]).get(endpoint_id)
     if endpoint is None or endpoint.status == "disabled" or endpoint.failing_id != timer.data:
         timers.drop(tenant, owner_pk, timer)

@@ -32,6 +32,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.CONTACT_DELETED: (
         count_contacts.run,
         on_events.run,
+        on_campaign_events.deleted,
         award_emails.run,
         start_relocation.run,
         purge.start,

@@ -8,7 +8,7 @@ from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due, Timer
-from chalicelib.flows.campaigns import send, timing
+from chalicelib.flows.campaigns import doubt, timing
 from chalicelib.flows.segments import on_timer, purge, settle
 from chalicelib.flows.webhooks import deliver
 from chalicelib.flows.webhooks import on_timer as on_webhook_timer
@@ -26,7 +26,7 @@ TIMER_FLOWS: dict[str, TimerFlow] = {
     deliver.FAILING: on_webhook_timer.end_failing,
     campaigns.STEP: timing.step,
     campaigns.SCHEDULED: timing.broadcast,
-    send.DOUBT: send.end_doubt,
+    doubt.KIND: doubt.end,
 }
 
 _WAITED_FOR = 1_500

@@ -22,6 +22,7 @@ class HookWorld(World):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, is_test: bool) -> None:
         super().__init__(monkeypatch)
+        self.receives = pipeline.RECEIVES
         keyring.forget()
         monkeypatch.setattr(limiter, "admit", lambda *_: {})
         monkeypatch.setattr(advance_clock, "_LOOKS", 1)
@@ -33,7 +34,7 @@ class HookWorld(World):
 
     def deliver(self, handle: pipeline.Handler, event: dict[str, Any]) -> None:
         """Hand something over to a worker; one that dies, or fails, is given it again."""
-        for _ in range(pipeline.RECEIVES):
+        for _ in range(self.receives):
             with suppress(pipeline.Killed):
                 if handle(event, pipeline.Context()) == {"batchItemFailures": []}:
                     return

@@ -1,12 +1,13 @@
 """A project that can send campaigns: a sender, templates, contacts, and a mail service of the tests behind it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from chalicelib.core import clock, strict_json
 from chalicelib.core.mail.notifications import TAG
-from chalicelib.workers import feedback
+from chalicelib.workers import feedback, timers
 from tests.support import pipeline
 from tests.support.client import Response
 from tests.support.hook_world import HookWorld
@@ -19,10 +20,28 @@ class MailWorld(HookWorld):
     """As `HookWorld`; `office` has what was sent of a live project, `mailbox` what a test project kept."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, is_test: bool) -> None:
+        self.redelivering: Callable[[], bool] = lambda: False
         super().__init__(monkeypatch, is_test=is_test)
         self.office = PostOffice()
         self.office.install(monkeypatch)
         self.ok(self.client.patch("/v1/settings", {"default_from_email": "hello@acme.test", "sender_name": "Acme"}))
+
+    def deliver(self, handle: pipeline.Handler, event: dict[str, Any]) -> None:
+        """As the world does; what was done is delivered once more where `redelivering` says so."""
+        super().deliver(handle, event)
+        while self.redelivering():
+            super().deliver(handle, event)
+
+    def due_timers(self, kind: str) -> list[int]:
+        """The moments of the live project's timers of that kind."""
+        return sorted(row["moment"] for row in self.table.rows.values() if row.get("kind") == kind)
+
+    def fire(self, kind: str) -> None:
+        """Let the timers of that kind fire as if their moment had come."""
+        for key, row in list(self.table.rows.items()):
+            if row.get("kind") == kind:
+                name = key.sk.removeprefix("TIMER#")
+                timers.fire_due(self.tenant, key.pk, name, row["moment"], row["moment"])
 
     def ok(self, answer: Response) -> Any:
         """The body of an answer that must be good."""
@@ -35,9 +54,9 @@ class MailWorld(HookWorld):
         made: str = self.ok(self.client.post("/v1/templates", body))["id"]
         return made
 
-    def contact(self, name: str, **traits: Any) -> str:
+    def contact(self, user: str, /, **traits: Any) -> str:
         """The id of a new contact, whose address is made of its external id unless it has another."""
-        body = {"external_id": name, "traits": {"email": f"{name}@example.com"} | traits}
+        body = {"external_id": user, "traits": {"email": f"{user}@example.com"} | traits}
         made: str = self.ok(self.client.post("/v1/contacts", body))["id"]
         return made
 

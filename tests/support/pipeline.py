@@ -45,9 +45,9 @@ class Context:
         return 60_000
 
 
-def accepted(raw: dict[str, Any], kind: str, now: int) -> Accepted:
-    """An event that the door lets in."""
-    event = accept(raw, kind, Arrival(now))
+def accepted(raw: dict[str, Any], kind: str, now: int, *, historical: bool = False) -> Accepted:
+    """An event that the door lets in; `historical` as it is on the import's path."""
+    event = accept(raw, kind, Arrival(now, historical=historical))
     assert isinstance(event, Accepted), event
     return event
 

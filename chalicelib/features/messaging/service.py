@@ -24,7 +24,6 @@ read = store.message
 save = store.save
 suppressed_key = store.suppressed_key
 not_suppressed = store.not_suppressed
-suppression = store.suppression
 
 
 def amend(
@@ -96,6 +95,17 @@ def suppressions(tenant: Tenant, addresses: Sequence[str]) -> dict[str, Suppress
     """Why these addresses get no mail, those that do left out."""
     keys = {store.suppressed_key(tenant, address): address for address in addresses}
     return {keys[key]: item["reason"] for key, item in table.batch_get(keys).items()}
+
+
+def last_and_suppression(
+    tenant: Tenant, contact_id: str, message_id: str | None, address: str | None
+) -> tuple[Message | None, Suppression | None]:
+    """A message of the contact, and why an address gets no mail; one read."""
+    own = None if message_id is None else store.key(tenant, contact_id, message_id)
+    row = None if address is None else store.suppressed_key(tenant, address)
+    rows = table.batch_get([each for each in (own, row) if each is not None])
+    reason = None if row is None or row not in rows else rows[row]["reason"]
+    return store.message(tenant, None if own is None else rows.get(own)), reason
 
 
 def listing(

@@ -83,11 +83,6 @@ def suppress(tenant: Tenant, address: str, reason: Suppression, now: int) -> Op:
     )
 
 
-def suppression(item: Item | None) -> Suppression | None:
-    """Why the address of that row gets no mail."""
-    return None if item is None else item["reason"]
-
-
 def not_suppressed(tenant: Tenant, address: str) -> Op:
     """Holds where the address may get mail."""
     return Check(suppressed_key(tenant, address), attr("PK").not_exists())

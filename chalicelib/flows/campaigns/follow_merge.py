@@ -13,9 +13,10 @@ from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.campaigns.model import Campaign, Run, joined
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
+from chalicelib.features.messaging import service as messaging
 from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
-from chalicelib.flows.campaigns import timing
+from chalicelib.flows.campaigns import doubt, timing
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
@@ -53,6 +54,9 @@ def _move(tenant: Tenant, source_id: str, campaign_id: str) -> None:
     theirs, ours = (campaigns.run(tenant, rows.get(key)) for key in keys)
     if theirs is None:
         return
+    # Its queue's message will find no run any more: what it left in doubt is noted here.
+    claimed = None if theirs.claimed is None else messaging.load(tenant, source_id, theirs.claimed)
+    doubt.note(tenant, claimed, projects.now(tenant))
     campaign, now = campaigns.catalog(tenant).campaigns.get(campaign_id), projects.now(tenant)
     stays = replace(theirs, contact_id=heir.id, version=0) if ours is None else joined(campaign, ours, theirs)
     table.transact(

@@ -4,7 +4,8 @@ What: an event ends the runs of campaigns that it exits, then starts those that 
 A run that was started by an event, or ended by one, is told from a second delivery by that event's id. May be repeated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from chalicelib.core import clock, events, ids, strict_json
 from chalicelib.features.campaigns import service as campaigns
@@ -135,23 +136,38 @@ def begin_ops(tenant: Tenant, contact: Contact, begun: Run, before: Run | None, 
     ]
 
 
+def deleted(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
+    """End all runs of contacts that were deleted, on the bus; may be repeated."""
+    for event in told:
+        for each in campaigns.runs_of(tenant, str(event.data["contact_id"])):
+            campaigns.retried(lambda one=each: _end(tenant, one.contact_id, one.campaign_id, "deleted"))  # type: ignore[misc]
+
+
 def _leave(tenant: Tenant, contact_id: str, campaign_id: str, event_id: str, moment: int) -> None:
-    """End the contact's run by an event that came after what started it; its next step is told as skipped."""
+    """End the contact's run by an event that came after what started it."""
     heir = contacts.heir(tenant, contact_id)
-    if heir is None or heir.status != "active":
-        return
-    read = standing.read(tenant, heir.id, [campaign_id])
+    if heir is not None and heir.status == "active":
+        _end(tenant, heir.id, campaign_id, "exited", lambda found: is_after(found.cause, event_id, moment))
+
+
+def _end(
+    tenant: Tenant,
+    contact_id: str,
+    campaign_id: str,
+    reason: Literal["exited", "deleted"],
+    is_ended: Callable[[Run], bool] = lambda _: True,
+) -> None:
+    """End the run, if it goes on; its next step is told as skipped."""
+    read = standing.read(tenant, contact_id, [campaign_id])
     campaign, found, now = read.catalog.campaigns.get(campaign_id), read.runs.get(campaign_id), projects.now(tenant)
-    if campaign is None or found is None or read.contact is None or not found.is_running:
+    if campaign is None or found is None or read.contact is None or not found.is_running or not is_ended(found):
         return
     following = next_step(campaign, found)
-    if not is_after(found.cause, event_id, moment):
-        return
-    owner = contacts.key(tenant, heir.id).pk
+    owner = contacts.key(tenant, contact_id).pk
     gone = timers.clear_ops(tenant, owner, campaigns.timer_name(campaign_id), before=found.due_at)
     if following is None:
         table.transact([campaigns.save_run(tenant, found.ended("completed")), *gone])
         return
     at = Position(campaign, read.contact, found, read, now)
-    skipped = send.skipped_ops(tenant, at, Skip(*following, "exited"))
-    table.transact([*skipped, campaigns.save_run(tenant, found.ended("exited")), *gone])
+    skipped = send.skipped_ops(tenant, at, Skip(*following, reason))
+    table.transact([*skipped, campaigns.save_run(tenant, found.ended(reason)), *gone])

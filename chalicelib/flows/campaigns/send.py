@@ -8,7 +8,6 @@ the queue's message notes so, and the mail service's own word settles it.
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from chalicelib.core import clock, events
 from chalicelib.features.campaigns import service as campaigns
@@ -21,18 +20,13 @@ from chalicelib.features.messaging import model as messages
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.messaging.model import Message
 from chalicelib.features.projects import service as projects
-from chalicelib.features.timers import service as timers
-from chalicelib.features.timers.service import Timer
-from chalicelib.flows.campaigns import compose, standing, timing
+from chalicelib.flows.campaigns import compose, doubt, standing, timing
 from chalicelib.flows.campaigns.compose import Composed
 from chalicelib.flows.campaigns.standing import Standing
 from chalicelib.platform import mail, outbox, table
-from chalicelib.platform.keys import Tenant, contact_of
+from chalicelib.platform.keys import Tenant
 from chalicelib.platform.mail import MailRefused, MailUnknown
 from chalicelib.platform.table import Check, ConditionFailed, Op, attr
-
-DOUBT: Final = "unconfirmed_mail"
-"""The kind of the timer of a message in doubt."""
 
 _WAITED_FOR = 1_500
 """Milliseconds for which a worker waits for the turn of a mail; what has to wait longer is set aside."""
@@ -66,13 +60,13 @@ def _act(tenant: Tenant, due: Due) -> None:
     if found is None or found.id != due.run_id:
         _note_purged(tenant, read, campaign, due, now)
         return
-    _note_doubt(tenant, found, now)
-    if campaign.status != "active" or not found.is_running or read.contact is None:
+    if read.contact is None or read.contact.status == "merged":
         return
-    if read.contact.status == "merged":
-        return
-    position = Position(campaign, read.contact, found, read, now)
-    _do(tenant, position, _decided(tenant, position, None))
+    last, suppressed = messaging.last_and_suppression(tenant, found.contact_id, found.claimed, read.contact.email)
+    doubt.note(tenant, last, now)
+    if campaign.status == "active" and found.is_running:
+        position = Position(campaign, read.contact, found, read, now)
+        _do(tenant, position, _decided(tenant, position, suppressed))
 
 
 def _decided(tenant: Tenant, at: Position, suppressed: SkipReason | None) -> Decision:
@@ -113,15 +107,7 @@ def _send_in_turn(tenant: Tenant, at: Position, decided: Send) -> None:
     if not isinstance(composed, Composed):
         _fail(tenant, at, decided, composed)
         return
-    try:
-        claimed = _claim(tenant, at, decided, composed)
-    except ConditionFailed as refused:
-        # The address's own row is the first operation, and says why it gets nothing.
-        if (row := refused.failed.get(0)) is None:
-            raise
-        _do(tenant, at, _decided(tenant, at, messaging.suppression(row)))
-        return
-    _hand_over(tenant, at, claimed, composed)
+    _hand_over(tenant, at, _claim(tenant, at, decided, composed), composed)
 
 
 def _turn(tenant: Tenant, at: Position) -> int:
@@ -171,7 +157,7 @@ def _hand_over(tenant: Tenant, at: Position, claimed: Message, composed: Compose
             _release(tenant, at, claimed)
         return
     except MailUnknown:
-        _doubt(tenant, claimed, at.now)
+        doubt.note(tenant, claimed, at.now)
         return
     _record(tenant, claimed, lambda known: messages.accepted(known, provider_id), at.now)
 
@@ -259,26 +245,6 @@ def _message(at: Position, decided: Send | Skip, status: messages.Status, compos
         to=None if composed is None else composed.to,
         links=0 if composed is None else len(composed.links),
     )
-
-
-def _note_doubt(tenant: Tenant, found: Run, now: int) -> None:
-    """Where the run's last message is claimed and nobody has said what came of it, its sender has died."""
-    last = None if found.claimed is None else messaging.load(tenant, found.contact_id, found.claimed)
-    if last is not None and last.status == "sending":
-        _doubt(tenant, last, now)
-
-
-def _doubt(tenant: Tenant, message: Message, now: int) -> None:
-    owner = messaging.key(tenant, message.contact_id, message.id).pk
-    watch = timers.set_ops(tenant, owner, f"{DOUBT}#{message.id}", DOUBT, now + messages.CONFIRMED_WITHIN)
-    messaging.amend(tenant, message.contact_id, message.id, messages.in_doubt, now, beside=lambda _: watch)
-
-
-def end_doubt(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
-    """A message in doubt of which nobody has told in time counts as failed."""
-    contact_id, message_id = contact_of(owner_pk) or "", timer.name.removeprefix(f"{DOUBT}#")
-    messaging.amend(tenant, contact_id, message_id, messages.given_up, now)
-    timers.drop(tenant, owner_pk, timer)
 
 
 def _note_purged(tenant: Tenant, read: Standing, campaign: Campaign, due: Due, now: int) -> None:

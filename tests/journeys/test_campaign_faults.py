@@ -1,0 +1,196 @@
+"""What dies, fails or comes twice while campaigns are sent: nobody gets a mail twice, and nothing is lost unseen."""
+
+import random
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import time_machine
+
+from chalicelib.core import clock
+from chalicelib.workers import mails
+from tests.support import pipeline
+from tests.support.mail_world import MailWorld
+from tests.support.post_office import not_answered, not_reached, refused
+
+DAY = clock.DAY
+CALLS_MAX = 8
+
+
+def one_due(world: MailWorld) -> tuple[str, str]:
+    """A campaign of two steps with one contact in it, and the queue's message by which the first is due."""
+    campaign = world.lifecycle({"delay": "0m"}, {"delay": "1d"})
+    world.contact("ada")
+    world.receive({"user_id": "ada", "event": "signed_up"}, "track")
+    while not world.mails:
+        assert world.run_bus()
+    (message,) = world.mails
+    world.mails = []
+    return campaign, message
+
+
+def handed(world: MailWorld, message: str) -> None:
+    """The queue's message is delivered once."""
+    with suppress(pipeline.Killed):
+        mails.handle({"Records": [{"messageId": "m", "body": message}]}, pipeline.Context())
+
+
+def statuses(world: MailWorld, campaign: str) -> list[tuple[str, str | None]]:
+    return [(row["status"], row["reason"]) for row in world.messages(campaign)]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", range(CALLS_MAX))
+def test_a_worker_that_dies_at_a_call_sends_no_mail_twice(live_mail: MailWorld, number: int, *, after: bool) -> None:
+    campaign, message = one_due(live_mail)
+    with live_mail.dying_at(number, after=after) as died:
+        handed(live_mail, message)
+    if not died:
+        pytest.skip("there are fewer calls")
+    handed(live_mail, message)
+    handed(live_mail, message)
+    live_mail.settle()
+    assert len(live_mail.office.taken) <= 1
+    (row,) = live_mail.messages(campaign)
+    was_taken = len(live_mail.office.taken) == 1
+    assert row["status"] in (("sent", "unconfirmed") if was_taken else ("unconfirmed",))
+    figures = live_mail.stats(campaign)
+    assert figures == ({"sent": 1} if row["status"] == "sent" else {"unconfirmed": 1})
+
+
+def test_killed_between_acceptance_and_record_it_is_shown_in_doubt_and_settled_by_the_service(
+    live_mail: MailWorld,
+) -> None:
+    campaign, message = one_due(live_mail)
+
+    def die(_call: dict[str, Any]) -> None:
+        live_mail.office.after = lambda _: None
+        raise pipeline.Killed
+
+    live_mail.office.after = die
+    handed(live_mail, message)
+    assert statuses(live_mail, campaign) == [("sending", None)]
+    handed(live_mail, message)
+    live_mail.settle()
+    assert statuses(live_mail, campaign) == [("unconfirmed", None)]
+    assert live_mail.stats(campaign) == {"unconfirmed": 1}
+    (posted,) = live_mail.office.taken
+    live_mail.tell(posted, "Delivery")
+    assert statuses(live_mail, campaign) == [("delivered", None)]
+    assert live_mail.stats(campaign) == {"sent": 1, "delivered": 1}
+
+
+def test_without_a_word_of_the_service_it_counts_as_failed_after_a_day(test_mail: MailWorld) -> None:
+    campaign, message = one_due(test_mail)
+    with test_mail.dying_at(0, after=True):
+        pass
+    calls: list[str] = []
+    test_mail.table.after_call = calls.append
+    test_mail.table.after_call = lambda name: (_ for _ in ()).throw(pipeline.Killed()) if name == "transact" else None
+    handed(test_mail, message)
+    test_mail.table.after_call = lambda _: None
+    handed(test_mail, message)
+    test_mail.settle()
+    assert statuses(test_mail, campaign) == [("unconfirmed", None)]
+    test_mail.advance(DAY - 1)
+    assert ("unconfirmed", None) in statuses(test_mail, campaign)
+    test_mail.advance(1)
+    assert ("failed", "unconfirmed") in statuses(test_mail, campaign)
+    figures = test_mail.stats(campaign)
+    assert (figures["failed"], figures.get("unconfirmed", 0), figures["sent"]) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        (refused("MessageRejected"), [("failed", "rejected")]),
+        (refused("MailFromDomainNotVerifiedException"), [("failed", "sender_not_verified")]),
+        (not_answered(), [("unconfirmed", None)]),
+        (refused("InternalFailure", 500), [("unconfirmed", None)]),
+    ],
+)
+def test_what_the_mail_service_does_with_a_mail_for_good_is_recorded_and_not_tried_again(
+    live_mail: MailWorld, fault: Exception, outcome: list[tuple[str, str | None]]
+) -> None:
+    campaign, message = one_due(live_mail)
+
+    def fail(_call: dict[str, Any]) -> None:
+        raise fault
+
+    live_mail.office.before = fail
+    handed(live_mail, message)
+    live_mail.office.before = lambda _: None
+    handed(live_mail, message)
+    live_mail.settle()
+    assert statuses(live_mail, campaign) == outcome
+    assert live_mail.office.taken == []
+
+
+@pytest.mark.parametrize("fault", [refused("Throttling"), refused("AccountSendingPausedException"), not_reached()])
+def test_what_the_mail_service_did_not_take_for_the_time_being_is_sent_later_once(
+    live_mail: MailWorld, fault: Exception
+) -> None:
+    campaign, message = one_due(live_mail)
+
+    def fail(_call: dict[str, Any]) -> None:
+        live_mail.office.before = lambda _: None
+        raise fault
+
+    live_mail.office.before = fail
+    handed(live_mail, message)
+    assert statuses(live_mail, campaign) == []
+    assert live_mail.stats(campaign) == {}
+    due = live_mail.due_timers("campaign_step")
+    assert [round((moment - clock.system_ms()) / clock.MINUTE) for moment in due] == [1]
+    with time_machine.travel((due[0] + 1) / 1_000, tick=False):
+        live_mail.fire("campaign_step")
+        live_mail.settle()
+    assert statuses(live_mail, campaign) == [("sent", None)]
+    assert len(live_mail.office.taken) == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_broadcast_with_workers_killed_at_random_and_messages_redelivered_sends_nobody_two(
+    live_mail: MailWorld, seed: int
+) -> None:
+    chance = random.Random(seed)
+    for n in range(60):
+        live_mail.contact(f"c{n:02d}")
+    segment = live_mail.segment()
+    killed: list[str] = []
+
+    def maybe_die(name: str) -> None:
+        if chance.random() < 0.02:
+            killed.append(name)
+            raise pipeline.Killed
+
+    def maybe_die_by_the_office(_call: dict[str, Any]) -> None:
+        if chance.random() < 0.05:
+            killed.append("ses")
+            raise pipeline.Killed
+
+    template = live_mail.template()
+    body = {"name": "News", "type": "broadcast", "segment_id": segment, "steps": [{"template_id": template}]}
+    campaign = live_mail.ok(live_mail.client.post("/v1/campaigns", body))["id"]
+    live_mail.ok(live_mail.client.post(f"/v1/campaigns/{campaign}/activate", {}))
+    live_mail.receives = 10_000
+    live_mail.table.on_call = live_mail.table.after_call = maybe_die
+    live_mail.office.before = live_mail.office.after = maybe_die_by_the_office
+    live_mail.redelivering = lambda: chance.random() < 0.2
+    live_mail.settle()
+    live_mail.table.on_call = live_mail.table.after_call = lambda _: None
+    assert killed
+    got = Counter(posted.to for posted in live_mail.office.taken)
+    assert max(got.values()) == 1
+    by_address = {f"c{n:02d}@example.com" for n in range(60)}
+    rows = Counter(row["status"] for row in live_mail.messages(campaign))
+    assert sum(rows.values()) == 60
+    assert rows.keys() <= {"sent", "unconfirmed"}
+    # Who has none was killed between the claim and the mail service, which nobody can tell from a mail that left.
+    assert rows["unconfirmed"] >= len(by_address - got.keys())
+    for posted in live_mail.office.taken:
+        live_mail.tell(posted, "Delivery")
+    figures = live_mail.stats(campaign)
+    assert figures["delivered"] == figures["sent"] == len(got)
+    assert live_mail.get(f"/v1/campaigns/{campaign}")["status"] == "completed"

@@ -392,3 +392,30 @@ def test_a_template_that_can_t_be_rendered_for_somebody_fails_for_that_one_alone
     (failed,) = [row for row in test_mail.messages(campaign) if row["status"] == "failed"]
     assert failed["reason"] == "render_failed"
     assert test_mail.stats(campaign)["failed"] == 1
+
+
+def test_the_simulation_of_a_sequence_by_segment_has_those_whom_time_lets_enter(test_mail: MailWorld) -> None:
+    quiet = {"field": "events.login", "op": "count_lte", "value": 0, "window": "7d"}
+    seen = {"field": "events.login", "op": "exists"}
+    segment = test_mail.segment(quiet, seen)
+    bought = {"operator": "AND", "conditions": [{"field": "events.bought", "op": "exists"}]}
+    step = {"template_id": test_mail.template(), "conditions": bought}
+    body = {
+        "name": "Come back",
+        "type": "lifecycle",
+        "trigger": {"segment_id": segment, "include_existing": True},
+        "steps": [{"template_id": step["template_id"]}, step | {"delay": "3d"}],
+    }
+    campaign = test_mail.ok(test_mail.client.post("/v1/campaigns", body))["id"]
+    for name in ("ada", "bob", "cid"):
+        test_mail.contact(name)
+        test_mail.track(name, "login")
+        test_mail.advance(3 * DAY)
+    test_mail.track("cid", "bought")
+    expected = test_mail.ok(test_mail.client.post(f"/v1/campaigns/{campaign}/simulate", {"until": "30d"}))
+    test_mail.move(campaign, "activate")
+    test_mail.advance(30 * DAY)
+    mails = {(mail["contact_id"], mail["step_index"], mail["sent_at"]) for mail in test_mail.mailbox()}
+    assert mails == {(mail["contact_id"], mail["step_index"], mail["at"]) for mail in expected["mails"]}
+    assert len(mails) == 4
+    assert expected["totals"] == {"mails": 4, "skipped": {"condition": 2}, "contacts": 3}

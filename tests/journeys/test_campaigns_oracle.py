@@ -149,6 +149,38 @@ def test_each_mail_comes_at_its_moment_none_twice_and_none_is_missing(test_mail:
     play.agrees()
 
 
+@pytest.mark.parametrize("seed", range(20, 28))
+def test_the_simulation_is_what_then_happens_mail_for_mail_and_second_for_second(
+    test_mail: MailWorld, seed: int
+) -> None:
+    chance = random.Random(seed)
+    if seed % 3 == 0:
+        hours = {"quiet_hours": {"start": "21:00", "end": "07:30"}, "timezone": "Australia/Lord_Howe"}
+        test_mail.ok(test_mail.client.patch("/v1/settings", hours))
+    play = Play(test_mail, 9, reentry=False)
+    if seed % 2:
+        test_mail.ok(test_mail.client.patch(f"/v1/campaigns/{play.campaign}", {"rate_per_second": 1}))
+    for _ in range(30):
+        play.act(chance)
+    play.resumes()
+    before = {mail["id"] for mail in test_mail.mailbox()}
+    skips = _skips(test_mail, play.campaign)
+    answer = test_mail.ok(test_mail.client.post(f"/v1/campaigns/{play.campaign}/simulate", {"until": "20d"}))
+    test_mail.advance(20 * DAY)
+    after = [mail for mail in test_mail.mailbox() if mail["id"] not in before]
+    assert Counter((mail["contact_id"], mail["step_index"], mail["sent_at"]) for mail in after) == Counter(
+        (mail["contact_id"], mail["step_index"], mail["at"]) for mail in answer["mails"]
+    )
+    assert Counter(_skips(test_mail, play.campaign)) - Counter(skips) == Counter(
+        (each["step_id"], each["reason"]) for each in answer["skipped"]
+    )
+
+
+def _skips(world: MailWorld, campaign: str) -> list[tuple[str, str]]:
+    rows = world.messages(campaign)
+    return [(row["step_id"], row["reason"]) for row in rows if row["status"] == "skipped"]
+
+
 @pytest.mark.prove
 @pytest.mark.parametrize("seed", range(100, 104))
 def test_so_it_is_with_200_contacts(test_mail: MailWorld, seed: int) -> None:

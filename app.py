@@ -14,6 +14,9 @@ _RUNS_ALL = "app.app"
 # Its own logging would write each line of `platform.observability` a second time: both use the logger of that name.
 app = Chalice(app_name="growthos", configure_logs=False)
 
+# The picture that mails end with is text: what the gateway knows as binary it unpacks only for some Accept headers.
+app.api.binary_types.remove("image/gif")
+
 # Lambda says in _HANDLER which function this is: the workers start without the routes and their models.
 if os.environ.get("_HANDLER", _RUNS_ALL) == _RUNS_ALL:
     from chalicelib.api import blueprints

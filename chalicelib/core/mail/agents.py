@@ -25,7 +25,8 @@ _MACHINES = re.compile(
             r"cloudmark",
             r"virustotal|urlscan|phishtank|safebrowsing|google-safety",
             # Whatever says of itself that it is a robot, previews links in chats, or is a program's library.
-            r"(?:^|[^a-z])(?:[a-z0-9_-]*bot|[a-z0-9_-]*spider|[a-z0-9_-]*crawler|slurp)(?:[^a-z]|$)",
+            # Cubot makes telephones.
+            r"(?:^|[^a-z])(?!cubot)(?:[a-z0-9_-]*bot|[a-z0-9_-]*spider|[a-z0-9_-]*crawler|slurp)(?:[^a-z]|$)",
             r"facebookexternalhit|whatsapp/|skypeuripreview|embedly|linkpreview|link preview",
             r"headlesschrome|phantomjs|puppeteer|playwright",
             r"^(?:curl|wget|python|go-http-client|java|okhttp|axios|node|ruby|perl|libwww|httpclient|aiohttp|http_?request)"

@@ -13,7 +13,8 @@ from chalicelib.core.bounds import without_control
 MESSAGE_HEADER = "X-GrowthOS-Message"
 """Names the message to the mail service, which repeats it in what it tells."""
 
-_POLICY = policy.SMTP.clone(max_line_length=200)
+# No header is folded: some mail programs do not find an address that begins on the second line.
+_POLICY = policy.SMTP.clone(max_line_length=998)
 
 
 @dataclass(frozen=True, slots=True)

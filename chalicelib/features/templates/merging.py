@@ -25,6 +25,7 @@ _ITERATIONS_MAX = 20_000
 _RANGE_MAX = 10_000
 _FORMAT_MAX = 100
 _CACHED = 64
+_LINES_TRIED = 500
 _NOT_OFFERED = ("safe",)
 """What would let a contact's own text stand in a mail as markup."""
 
@@ -77,7 +78,9 @@ def _parsed(field: str, source: str, *, is_markup: bool) -> BoundTemplate:
     try:
         return _compiled(source, is_markup)
     except LiquidError as error:
-        raise _failed(field, error) from None
+        failed = _failed(field, error)
+        failed.line = failed.line or _line_of(source, failed.message)
+        raise failed from None
     except (LookupError, RecursionError, TypeError, ValueError) as error:
         raise RenderFailed(field, None, f"It can't be read: {type(error).__name__}.") from None
 
@@ -95,6 +98,19 @@ def _environment(is_markup: bool) -> Environment:
 def _failed(field: str, error: LiquidError) -> RenderFailed:
     where = error.context()
     return RenderFailed(field, where[0] if where is not None else None, str(error.message or type(error).__name__))
+
+
+def _line_of(source: str, message: str) -> int | None:
+    """The line of a fault that is told without a place: from which on every beginning of the source has it."""
+    lines = source.split("\n")
+    for count in range(len(lines) - 1, max(0, len(lines) - _LINES_TRIED), -1):
+        try:
+            _environment(is_markup=False).from_string("\n".join(lines[:count]))
+        except LiquidError as error:
+            if str(error.message) == message:
+                continue
+        return count + 1
+    return 1 if len(lines) <= _LINES_TRIED else None
 
 
 def _bounded(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where compiled files may not be kept, each of the stack's and the tests' many processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test prove lint bench package deploy reset create-project
+.PHONY: help run test prove lint bench browser package deploy reset create-project
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ run: $(LOCAL) ## Start the local stack and stay in front of it (PORT, GROWTHOS_H
 	@exec $(BIN)/python -m infra.local run
 
 test: $(DEV) ## Run all tests but the long ones
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not prove and not bench and not alone"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not prove and not bench and not alone and not browser"
 	$(BIN)/python -m pytest -n 0 -m alone
 
 prove: $(DEV) ## Run the long property, fault and load tests
@@ -43,6 +43,11 @@ lint: $(DEV) ## Check format, style, types, layers and file lengths
 	$(BIN)/lint-imports --no-cache
 	@long=$$(git ls-files -co --exclude-standard '*.py' | xargs wc -l 2>/dev/null | awk '$$1 > 400 && $$2 != "total"'); \
 	if [ -n "$$long" ]; then echo "files over 400 lines:"; echo "$$long"; exit 1; fi
+
+browser: $(DEV) ## Look at mails and pages in Chromium; screenshots go to build/browser (needs Debian's chromium)
+	@$(BIN)/python -m pip install --quiet -r requirements-browser.txt
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser
 
 bench: $(DEV) ## Measure the budgets of the architecture and print them as a table
 	$(BIN)/python -m pytest -n 0 -m bench -s -q --show-capture=no

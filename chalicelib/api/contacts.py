@@ -25,6 +25,9 @@ from chalicelib.features.contacts.schemas import (
     group_shown,
     shown,
 )
+from chalicelib.features.messaging import schemas as messaging_schemas
+from chalicelib.features.messaging import service as messaging
+from chalicelib.features.messaging.schemas import HeldMessage
 from chalicelib.features.segments import service as segments
 from chalicelib.flows import merge_contacts
 from chalicelib.flows.segments import purge, read_profile
@@ -67,6 +70,7 @@ class ContactExport(Answer):
     anonymous_ids: Annotated[list[str], Field(description="Those under which something was said or done alone.")]
     emails: Annotated[list[str], Field(description="All addresses that were said to be its own.")]
     overruled: list[Overruled]
+    messages: Annotated[list[HeldMessage], Field(description="All mails; on the first page only.")]
     events: list[ExportedEvent]
     has_more: bool
     next_cursor: Annotated[str | None, Field(description="Where the next page of events goes on; null at the end.")]
@@ -173,6 +177,7 @@ def export_contact(call: Call[PageQuery, None]) -> ContactExport:
     only = activity.Filter(contact_id=profile.id)
     rows, following = activity.listing(call.tenant, "contacts.export", only, call.query.limit, call.query.cursor)
     held = contacts.held(call.tenant, profile.id)
+    mailed = [] if call.query.cursor else [profile.id, *contacts.absorbed(call.tenant, profile.id)]
     return ContactExport(
         contact=profile,
         external_ids=held.external_ids,
@@ -181,6 +186,7 @@ def export_contact(call: Call[PageQuery, None]) -> ContactExport:
         overruled=[
             Overruled(trait=key, value=said.value, said_at=iso(said.stamp.moment)) for key, said in held.overruled
         ],
+        messages=[messaging_schemas.held(row) for each in mailed for row in messaging.of_contact(call.tenant, each)],
         events=[activity_schemas.exported(row) for row in rows],
         has_more=following is not None,
         next_cursor=following,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.platform.observability import logger
-from tests.bench import budgets, cpu, engine, imports, rules, segments, throughput, webhooks, world
+from tests.bench import budgets, cpu, engine, imports, mails, rules, segments, throughput, webhooks, world
 from tests.bench.budgets import Finding
 from tests.bench.world import World
 
@@ -47,6 +47,7 @@ def test_all_budgets(populated: World, tmp_path: Path) -> None:
     findings += imports.findings(tmp_path / "compiled")
     findings += throughput.findings(populated)
     findings += webhooks.findings(populated)
+    findings += mails.findings(populated)
     sys.stdout.write(_table(findings, load))
     assert [finding.name for finding in findings if finding.kept is False] == []
 

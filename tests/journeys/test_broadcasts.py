@@ -194,3 +194,25 @@ def test_what_the_mail_service_tells_changes_state_figures_and_suppression_once_
     assert figures == told | {"bounce_rate": 0.4, "complaint_rate": 0.5}
     again = live_mail.broadcast(segment)
     assert live_mail.stats(again) == {"sent": 3, "skipped": {"bounced": 1, "complained": 1}}
+
+
+def test_an_export_has_all_messages_and_a_purge_leaves_none(test_mail: MailWorld) -> None:
+    ada, bob = test_mail.contact("ada"), test_mail.contact("bob")
+    campaign = test_mail.broadcast(test_mail.segment())
+    test_mail.ok(test_mail.client.post(f"/v1/contacts/{ada}/merge", {"source_contact_id": bob}))
+    test_mail.settle()
+    held = test_mail.get(f"/v1/contacts/{ada}/export")["messages"]
+    assert {(each["campaign_id"], each["to"], each["status"]) for each in held} == {
+        (campaign, "ada@example.com", "delivered"),
+        (campaign, "bob@example.com", "delivered"),
+    }
+    test_mail.ok(test_mail.client.delete(f"/v1/contacts/{ada}", query={"purge": "true"}))
+    test_mail.settle()
+    left = [
+        key
+        for key in test_mail.table.rows
+        if "example.com" in str(test_mail.table.rows[key]) and "MAILBOX" not in key.pk
+    ]
+    assert left == []
+    assert test_mail.messages(campaign) == []
+    assert test_mail.stats(campaign)["sent"] == 2

@@ -150,47 +150,102 @@ def test_what_the_mail_service_did_not_take_for_the_time_being_is_sent_later_onc
     assert len(live_mail.office.taken) == 1
 
 
-@pytest.mark.parametrize("seed", range(6))
+class Chaos:
+    """A broadcast to many, in which whoever works dies now and then, and what was done comes again."""
+
+    def __init__(self, world: MailWorld, count: int, seed: int) -> None:
+        self.world, self.count = world, count
+        self.chance = random.Random(seed)
+        self.killed: Counter[str] = Counter()
+        for n in range(count):
+            world.contact(f"c{n:04d}")
+        self.campaign = self._drafted(world.segment())
+
+    def _drafted(self, segment: str) -> str:
+        body = {
+            "name": "News",
+            "type": "broadcast",
+            "segment_id": segment,
+            "steps": [{"template_id": self.world.template()}],
+        }
+        made: str = self.world.ok(self.world.client.post("/v1/campaigns", body))["id"]
+        return made
+
+    def _die(self, name: str, share: float) -> None:
+        if self.chance.random() < share:
+            self.killed[name] += 1
+            raise pipeline.Killed
+
+    def begin(self) -> None:
+        """Activate it, and let it be dangerous from then on."""
+        self.ask("activate")
+        self.world.receives = 100_000
+        self.world.redelivering = lambda: self.chance.random() < 0.2
+        self.world.table.on_call = self.world.table.after_call = lambda name: self._die(name, 0.02)
+        self.world.office.before = self.world.office.after = lambda _call: self._die("ses", 0.05)
+
+    def ask(self, verb: str) -> None:
+        """Activate or pause it; whoever asks does not die."""
+        before = self.world.table.on_call, self.world.table.after_call
+        self.world.table.on_call = self.world.table.after_call = lambda _: None
+        self.world.ok(self.world.client.post(f"/v1/campaigns/{self.campaign}/{verb}", {}))
+        self.world.table.on_call, self.world.table.after_call = before
+
+    def end(self) -> None:
+        """Let all be done, and look at what came of it."""
+        self.world.settle()
+        self.world.table.on_call = self.world.table.after_call = lambda _: None
+        self.world.office.before = self.world.office.after = lambda _: None
+        self.world.redelivering = lambda: False
+        got = Counter(posted.to for posted in self.world.office.taken)
+        assert self.killed
+        assert max(got.values()) == 1
+        rows = Counter(row["status"] for row in self.world.messages(self.campaign))
+        assert sum(rows.values()) == self.count
+        assert rows.keys() <= {"sent", "unconfirmed"}
+        # Who has none was killed between the claim and the mail service, which nobody can tell from a mail that left.
+        assert rows["unconfirmed"] >= self.count - len(got)
+        for posted in self.world.office.taken:
+            self.world.tell(posted, "Delivery", settled=False)
+        self.world.settle()
+        figures = self.world.stats(self.campaign)
+        assert figures["delivered"] == figures["sent"] == len(got)
+        assert figures.get("unconfirmed", 0) == self.count - len(got)
+        assert self.world.get(f"/v1/campaigns/{self.campaign}")["status"] == "completed"
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_a_broadcast_with_workers_killed_at_random_and_messages_redelivered_sends_nobody_two(
     live_mail: MailWorld, seed: int
 ) -> None:
-    chance = random.Random(seed)
-    for n in range(60):
-        live_mail.contact(f"c{n:02d}")
-    segment = live_mail.segment()
-    killed: list[str] = []
+    chaos = Chaos(live_mail, 60, seed)
+    chaos.begin()
+    chaos.end()
 
-    def maybe_die(name: str) -> None:
-        if chance.random() < 0.02:
-            killed.append(name)
-            raise pipeline.Killed
 
-    def maybe_die_by_the_office(_call: dict[str, Any]) -> None:
-        if chance.random() < 0.05:
-            killed.append("ses")
-            raise pipeline.Killed
+def _paused_in_the_middle(world: MailWorld, count: int) -> None:
+    chaos = Chaos(world, count, 7)
+    chaos.begin()
+    while len(world.office.taken) < count // 3:
+        waiting, world.mails = world.mails, []
+        world.mails = waiting[: count // 10]
+        world.run_mails()
+        world.mails += waiting[count // 10 :]
+        if not waiting:
+            assert world.run_bus() or world.run_jobs()
+    chaos.ask("pause")
+    before = len(world.office.taken)
+    world.settle()
+    assert len(world.office.taken) == before < count
+    chaos.ask("activate")
+    chaos.end()
 
-    template = live_mail.template()
-    body = {"name": "News", "type": "broadcast", "segment_id": segment, "steps": [{"template_id": template}]}
-    campaign = live_mail.ok(live_mail.client.post("/v1/campaigns", body))["id"]
-    live_mail.ok(live_mail.client.post(f"/v1/campaigns/{campaign}/activate", {}))
-    live_mail.receives = 10_000
-    live_mail.table.on_call = live_mail.table.after_call = maybe_die
-    live_mail.office.before = live_mail.office.after = maybe_die_by_the_office
-    live_mail.redelivering = lambda: chance.random() < 0.2
-    live_mail.settle()
-    live_mail.table.on_call = live_mail.table.after_call = lambda _: None
-    assert killed
-    got = Counter(posted.to for posted in live_mail.office.taken)
-    assert max(got.values()) == 1
-    by_address = {f"c{n:02d}@example.com" for n in range(60)}
-    rows = Counter(row["status"] for row in live_mail.messages(campaign))
-    assert sum(rows.values()) == 60
-    assert rows.keys() <= {"sent", "unconfirmed"}
-    # Who has none was killed between the claim and the mail service, which nobody can tell from a mail that left.
-    assert rows["unconfirmed"] >= len(by_address - got.keys())
-    for posted in live_mail.office.taken:
-        live_mail.tell(posted, "Delivery")
-    figures = live_mail.stats(campaign)
-    assert figures["delivered"] == figures["sent"] == len(got)
-    assert live_mail.get(f"/v1/campaigns/{campaign}")["status"] == "completed"
+
+def test_paused_in_the_middle_nothing_leaves_any_more_and_resumed_the_rest_does(live_mail: MailWorld) -> None:
+    _paused_in_the_middle(live_mail, 90)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(1_800)
+def test_so_it_is_with_a_broadcast_to_5000(live_mail: MailWorld) -> None:
+    _paused_in_the_middle(live_mail, 5_000)

@@ -16,6 +16,14 @@ from tests.support.post_office import Posted, PostOffice
 HTML = "<p>Hi {{ contact.name | default: 'there' }}! <a href='https://acme.test/start'>Start</a></p>"
 
 
+def sent(world: "MailWorld", start: int) -> list[tuple[str, int, float]]:
+    """Name, step and days since `start` of each mail that was kept, the oldest first."""
+    return [
+        (mail["to"].partition("@")[0], mail["step_index"], (clock.parse_instant(mail["sent_at"]) - start) / clock.DAY)
+        for mail in world.mailbox()
+    ]
+
+
 class MailWorld(HookWorld):
     """As `HookWorld`; `office` has what was sent of a live project, `mailbox` what a test project kept."""
 
@@ -141,8 +149,8 @@ class MailWorld(HookWorld):
                 return rows
             query["cursor"] = page["next_cursor"]
 
-    def tell(self, posted: Posted, kind: str, **about: Any) -> None:
-        """Let the mail service tell something of a mail that it took."""
+    def tell(self, posted: Posted, kind: str, *, settled: bool = True, **about: Any) -> None:
+        """Let the mail service tell something of a mail that it took; all acts that this causes, if it is `settled`."""
         moment = clock.iso(clock.system_ms())
         said = {
             "eventType": kind,
@@ -151,4 +159,5 @@ class MailWorld(HookWorld):
         }
         body = strict_json.dumps({"Type": "Notification", "Message": strict_json.dumps(said)})
         self.deliver(feedback.handle, {"Records": [{"messageId": "f", "body": body}]})
-        self.settle()
+        if settled:
+            self.settle()

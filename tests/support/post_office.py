@@ -51,6 +51,7 @@ class PostOffice:
         """Let the product send by this."""
         monkeypatch.setattr(mail, "ses", lambda: self)
         monkeypatch.setattr(mail, "_known", [])
+        monkeypatch.setattr(mail, "_leased", [])
 
 
 def refused(code: str, status: int = 400) -> ClientError:

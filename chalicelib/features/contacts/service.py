@@ -31,6 +31,7 @@ __all__ = [
     "Change",
     "Filter",
     "Received",
+    "absorbed",
     "addresses",
     "awarding",
     "begin_purge",
@@ -83,6 +84,7 @@ merge_traits = fold.merge_traits
 touch = fold.touch
 join_group = fold.join_group
 erase = store.erase
+absorbed = store.absorbed
 forget_absorbed = store.forget_absorbed
 see = fold.see
 pointers = identities.pointers

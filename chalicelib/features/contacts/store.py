@@ -230,13 +230,30 @@ def forget_absorbed(tenant: Tenant, contact_id: str) -> bool:
     rows = table.query(key.pk, prefix=key.sk, limit=_ABSORBED_AT_ONCE).items
     for row in rows:
         source_id = row["SK"].removeprefix(key.sk)
-        _erase_rows(tenant.webhook("", source_id).pk, prefix=tenant.webhook("", source_id).sk)
+        for stays in (tenant.webhook("", source_id), tenant.mail(source_id, "")):
+            _erase_rows(stays.pk, prefix=stays.sk)
         theirs = tenant.absorbed(source_id, "")
         while found := table.query(theirs.pk, prefix=theirs.sk, limit=_ABSORBED_AT_ONCE).items:
             handed = [absorbed_op(tenant, contact_id, each["SK"].removeprefix(theirs.sk)) for each in found]
             table.transact([*handed, *(Delete(Key(each["PK"], each["SK"])) for each in found)])
         table.write(Delete(Key(row["PK"], row["SK"])))
     return bool(rows)
+
+
+def absorbed(tenant: Tenant, contact_id: str) -> list[str]:
+    """Ids of all whom a contact has absorbed, and whom these had."""
+    found: list[str] = []
+    waiting = [contact_id]
+    while waiting:
+        key, after = tenant.absorbed(waiting.pop(), ""), None
+        while True:
+            page = table.query(key.pk, prefix=key.sk, after=after)
+            waiting += (ids := [row["SK"].removeprefix(key.sk) for row in page.items])
+            found += ids
+            after = page.last
+            if after is None:
+                break
+    return found
 
 
 def _erase_rows(pk: str, **which: Any) -> None:

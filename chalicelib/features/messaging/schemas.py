@@ -39,6 +39,13 @@ class MessageAnswer(Answer):
     bounced_at: str | None
 
 
+class HeldMessage(MessageAnswer):
+    """A message as what is held on a contact has it."""
+
+    campaign_id: str
+    to: Annotated[str | None, Field(description="The address, where it came to be sent.")]
+
+
 class KeptHeader(Answer):
     """One header of a mail."""
 
@@ -76,6 +83,13 @@ def shown(message: Message, contact_id: str) -> MessageAnswer:
         opened_at=_iso(message.opened_at),
         clicked_at=_iso(message.clicked_at),
         bounced_at=_iso(message.bounced_at),
+    )
+
+
+def held(message: Message) -> HeldMessage:
+    """The message as an export shows it."""
+    return HeldMessage(
+        **shown(message, message.contact_id).model_dump(), campaign_id=message.campaign_id, to=message.to
     )
 
 

@@ -22,6 +22,7 @@ key = store.key
 load = store.load
 read = store.message
 save = store.save
+of_contact = store.of_contact
 suppressed_key = store.suppressed_key
 not_suppressed = store.not_suppressed
 

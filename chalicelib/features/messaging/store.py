@@ -70,6 +70,19 @@ def listing(tenant: Tenant, campaign_id: str, status: str | None, limit: int, be
     return fill(iter([Merge(tenant.mail_partitions(campaign_id), "list", span, limit + 1)]), limit, hydrate)
 
 
+def of_contact(tenant: Tenant, contact_id: str) -> list[Message]:
+    """All messages that were made for a contact, the oldest first, read consistently."""
+    prefix = tenant.mail(contact_id, "")
+    found: list[Message] = []
+    after = None
+    while True:
+        page = table.query(prefix.pk, prefix=prefix.sk, after=after)
+        found += [each for item in page.items if (each := message(tenant, item)) is not None]
+        after = page.last
+        if after is None:
+            return found
+
+
 def suppressed_key(tenant: Tenant, address: str) -> Key:
     return tenant.suppressed(hashlib.sha256(address.encode()).hexdigest())
 

@@ -56,9 +56,8 @@ def get(tenant: Tenant, template_id: str) -> Template:
     return found
 
 
-def find(tenant: Tenant, template_id: str) -> Template | None:
-    """The template as it stands now; no read but that of the definitions' version where this instance knows it."""
-    version = definitions.version(tenant)
+def find(tenant: Tenant, template_id: str, version: int) -> Template | None:
+    """The template as it stood at that version of the definitions, or later; no read where this instance knows it."""
     key = (tenant, template_id)
     with _lock:
         known = _kept.get(key)

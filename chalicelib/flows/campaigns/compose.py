@@ -51,11 +51,13 @@ class Composed:
         }
 
 
-def run(tenant: Tenant, step: Step, contact: Person, project: Project, cause: Cause, now: int) -> Composed | str:
-    """The mail, or a word for why it can't be made. Nothing is written."""
+def run(
+    tenant: Tenant, step: Step, contact: Person, project: Project, cause: Cause, now: int, version: int
+) -> Composed | str:
+    """The mail, or a word for why it can't be made; `version` is that of the definitions. Nothing is written."""
     if project.default_from_email is None:
         return "no_sender"
-    template = templates.find(tenant, step.template_id)
+    template = templates.find(tenant, step.template_id, version)
     if template is None:
         return "no_template"
     message_id = messaging.new_id()

@@ -225,8 +225,9 @@ def _lacks(tenant: Tenant, campaign: Campaign) -> list[Detail]:
     for path, rules in _rules(campaign):
         missing = sorted(reads(parse(rules, has_cause=True)).segments - known)
         faults += [detail(path, "unknown", f"There is no segment {each}.") for each in missing]
+    version = definitions.version(tenant)
     for n, step in enumerate(campaign.steps):
-        if templates.find(tenant, step.template_id) is None:
+        if templates.find(tenant, step.template_id, version) is None:
             faults.append(detail(f"steps.{n}.template_id", "unknown", "There is no such template."))
     return faults
 

@@ -14,7 +14,7 @@ from chalicelib.features.messaging import service as messaging
 from chalicelib.features.projects import service as projects
 from chalicelib.flows.campaigns import compose
 from chalicelib.flows.campaigns.compose import Composed
-from chalicelib.platform import mail, observability, outbox, table
+from chalicelib.platform import definitions, mail, observability, outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.mail import MailRefused, MailUnknown
@@ -98,4 +98,4 @@ def _composed(tenant: Tenant, campaign_id: str, step_index: int, address: str, n
         tags=[] if like is None else like.tags,
     )
     cause = Cause(ids.new_id("evt"), now, _SAMPLE)
-    return compose.run(tenant, campaign.steps[step_index], reader, project, cause, now)
+    return compose.run(tenant, campaign.steps[step_index], reader, project, cause, now, definitions.version(tenant))

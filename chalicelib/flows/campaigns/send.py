@@ -103,7 +103,9 @@ def _send_in_turn(tenant: Tenant, at: Position, decided: Send) -> None:
     if turn > at.now:
         _wait(tenant, at, at.run.waiting(decided.step.id, turn, is_paced=True))
         return
-    composed = compose.run(tenant, decided.step, at.contact, at.read.project, at.run.cause, at.now)
+    composed = compose.run(
+        tenant, decided.step, at.contact, at.read.project, at.run.cause, at.now, at.read.catalog.version
+    )
     if not isinstance(composed, Composed):
         _fail(tenant, at, decided, composed)
         return

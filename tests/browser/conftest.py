@@ -1,0 +1,16 @@
+"""The world of the journeys, for a browser to look at."""
+
+import importlib.util
+
+import pytest
+
+from tests.support.mail_world import MailWorld
+
+collect_ignore = [] if importlib.util.find_spec("playwright") else ["test_mails.py"]
+"""`make browser` installs what they need; nobody else does."""
+
+
+@pytest.fixture
+def test_mail(engine: str, monkeypatch: pytest.MonkeyPatch) -> MailWorld:
+    """A test project that can send campaigns."""
+    return MailWorld(monkeypatch, is_test=True)

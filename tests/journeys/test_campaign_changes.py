@@ -1,0 +1,94 @@
+"""Campaigns that are paused, changed and resumed, and contacts that are merged in the middle of them."""
+
+from chalicelib.core import clock
+from tests.support.mail_world import MailWorld, sent
+
+DAY = clock.DAY
+
+
+def test_a_pause_holds_everything_back_and_what_is_overdue_goes_out_once(test_mail: MailWorld) -> None:
+    start = test_mail.now
+    campaign = test_mail.lifecycle({"delay": "0m"}, {"delay": "1d"}, {"delay": "1d"})
+    for name in ("ada", "bob"):
+        test_mail.contact(name)
+        test_mail.track(name, "signed_up")
+        test_mail.advance(DAY // 2)
+    test_mail.move(campaign, "pause")
+    test_mail.track("cid", "signed_up")  # nobody enters meanwhile
+    test_mail.advance(5 * DAY)
+    assert len(test_mail.mailbox()) == 3
+    test_mail.move(campaign, "activate")
+    test_mail.advance(10 * DAY)
+    got = sent(test_mail, start)
+    assert sorted(got) == [
+        *[("ada", 0, 0), ("ada", 1, 1), ("ada", 2, 6)],
+        *[("bob", 0, 0.5), ("bob", 1, 6), ("bob", 2, 7)],
+    ]
+
+
+def test_a_change_of_steps_keeps_contacts_in_their_place(test_mail: MailWorld) -> None:
+    start = test_mail.now
+    template = test_mail.template()
+    steps = [{"id": name, "template_id": template, "delay": "2d"} for name in ("a", "b", "c")]
+    campaign = test_mail.lifecycle(*steps)
+    test_mail.contact("ada")
+    test_mail.track("ada", "signed_up")
+    test_mail.advance(3 * DAY)  # a on day 2, b is due on day 4
+    later = [steps[0], steps[1] | {"delay": "7d"}, {"id": "new", "template_id": template, "delay": "1d"}, steps[2]]
+    test_mail.ok(test_mail.client.patch(f"/v1/campaigns/{campaign}", {"steps": later}))
+    test_mail.settle()
+    test_mail.advance(30 * DAY)
+    assert sent(test_mail, start) == [("ada", 0, 2), ("ada", 1, 9), ("ada", 2, 10), ("ada", 3, 12)]
+
+
+def test_a_step_that_a_change_makes_overdue_goes_out_at_once(test_mail: MailWorld) -> None:
+    start = test_mail.now
+    template = test_mail.template()
+    campaign = test_mail.lifecycle({"id": "a", "delay": "0m"}, {"id": "b", "delay": "30d"})
+    test_mail.contact("ada")
+    test_mail.track("ada", "signed_up")
+    test_mail.advance(3 * DAY)
+    steps = [{"id": "a", "template_id": template}, {"id": "b", "template_id": template, "delay": "1d"}]
+    test_mail.ok(test_mail.client.patch(f"/v1/campaigns/{campaign}", {"steps": steps}))
+    test_mail.settle()
+    assert sent(test_mail, start) == [("ada", 0, 0), ("ada", 1, 3)]
+    test_mail.advance(60 * DAY)
+    assert len(test_mail.mailbox()) == 2
+
+
+def test_steps_without_ids_are_known_by_their_place(test_mail: MailWorld) -> None:
+    campaign = test_mail.lifecycle({"delay": "0m"}, {"delay": "2d"})
+    test_mail.contact("ada")
+    test_mail.track("ada", "signed_up")
+    only = [{"template_id": test_mail.template(subject="Other"), "delay": "0m"}]
+    test_mail.ok(test_mail.client.patch(f"/v1/campaigns/{campaign}", {"steps": only}))
+    test_mail.settle()
+    test_mail.advance(10 * DAY)
+    assert len(test_mail.mailbox()) == 1
+
+
+def test_of_two_runs_the_further_goes_on_after_a_merge_and_no_step_comes_twice(test_mail: MailWorld) -> None:
+    start = test_mail.now
+    campaign = test_mail.lifecycle({"delay": "0m"}, {"delay": "1d"}, {"delay": "1d"}, {"delay": "1d"})
+    ada, bob = test_mail.contact("ada"), test_mail.contact("bob")
+    test_mail.track("bob", "signed_up")
+    test_mail.advance(DAY + DAY // 2)  # bob has had two
+    test_mail.track("ada", "signed_up")
+    test_mail.ok(test_mail.client.post(f"/v1/contacts/{ada}/merge", {"source_contact_id": bob}))
+    test_mail.settle()
+    test_mail.advance(10 * DAY)
+    assert sent(test_mail, start) == [("bob", 0, 0), ("bob", 1, 1), ("ada", 0, 1.5), ("ada", 2, 2), ("ada", 3, 3)]
+    assert {row["contact_id"] for row in test_mail.messages(campaign)} == {ada}
+
+
+def test_a_run_moves_with_its_contact_and_is_not_begun_again(test_mail: MailWorld) -> None:
+    start = test_mail.now
+    test_mail.lifecycle({"delay": "0m"}, {"delay": "2d"})
+    ada, bob = test_mail.contact("ada"), test_mail.contact("bob")
+    test_mail.track("bob", "signed_up")
+    test_mail.advance(DAY)
+    test_mail.ok(test_mail.client.post(f"/v1/contacts/{ada}/merge", {"source_contact_id": bob}))
+    test_mail.settle()
+    test_mail.track("ada", "signed_up")
+    test_mail.advance(5 * DAY)
+    assert sent(test_mail, start) == [("bob", 0, 0), ("ada", 1, 2)]

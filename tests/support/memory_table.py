@@ -4,6 +4,7 @@ Conditions are judged by their own tree, transactions are all or nothing, and ea
 """
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from chalicelib.platform.table import Check, ConditionFailed, Delete, IndexPage,
 from tests.bench.units import size_of
 
 _ITEM_BYTES = 400 * 1024
+_PARTITIONS: dict[str | None, str] = {None: "PK", "list": "list_pk", "stream": "stream_pk", "due": "due_pk"}
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: bool(a == b),
     "<": lambda a, b: a is not None and bool(a < b),
@@ -37,6 +39,7 @@ class MemoryTable:
         self.on_call: Callable[[str], None] = lambda _name: None
         self.after_call: Callable[[str], None] = lambda _name: None
         self._lock = threading.RLock()
+        self._partitions: defaultdict[tuple[str | None, str], set[Key]] = defaultdict(set)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let the product use this table."""
@@ -114,7 +117,7 @@ class MemoryTable:
         if isinstance(op, Check):
             return
         if isinstance(op, Delete):
-            self.rows.pop(op.key, None)
+            self._keep(op.key, None)
             return
         row: Item = {"PK": op.key.pk, "SK": op.key.sk}
         if isinstance(op, Put):
@@ -122,7 +125,7 @@ class MemoryTable:
         if isinstance(op, Update):
             row = _updated(dict(before or row), op)
         assert size_of(to_item(row)) <= _ITEM_BYTES, f"{op.key} is too large"
-        self.rows[op.key] = row
+        self._keep(op.key, row)
         self.records.append(
             {
                 "eventID": str(len(self.records)),
@@ -134,6 +137,17 @@ class MemoryTable:
                 },
             }
         )
+
+    def _keep(self, key: Key, row: Item | None) -> None:
+        """Write a row, or remove it, and find it by its partitions from then on."""
+        before = self.rows.pop(key, None)
+        for index, name in _PARTITIONS.items():
+            if before is not None and name in before:
+                self._partitions[index, before[name]].discard(key)
+            if row is not None and name in row:
+                self._partitions[index, row[name]].add(key)
+        if row is not None:
+            self.rows[key] = row
 
     def _copy(self, key: Key) -> Item | None:
         return from_item(to_item(self.rows[key])) if key in self.rows else None
@@ -153,9 +167,8 @@ class MemoryTable:
         assert low <= high, "the service refuses bounds that are the wrong way round"
         found = [
             (str(row[names[1]]), key)
-            for key, row in self.rows.items()
-            if row.get(names[0]) == pk
-            and low <= row[names[1]] <= high
+            for key, row in ((key, self.rows[key]) for key in self._partitions[index, pk])
+            if low <= row[names[1]] <= high
             and str(row[names[1]]).startswith(prefix or "")
             and (where is None or _holds(where, row))
         ]

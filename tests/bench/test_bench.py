@@ -40,7 +40,7 @@ def populated(silent: None, tmp_path: Path) -> Iterator[World]:
 
 def test_all_budgets(populated: World, tmp_path: Path) -> None:
     load = os.getloadavg()[0]
-    findings = [finding for measure in budgets.COUNTED for finding in measure(populated)]
+    findings = [finding for measure in (*budgets.COUNTED, mails.calls) for finding in measure(populated)]
     findings += cpu.findings(populated)
     findings += rules.findings()
     findings += segments.findings([world.build(size, engine.load, volume=1) for size in (100, 1_000, CONTACTS)])

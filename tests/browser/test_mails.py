@@ -19,7 +19,7 @@ BUILD = Path(__file__).parents[2] / "build" / "browser"
 CHROMIUM = "/usr/bin/chromium"
 WIDTHS = {"mail": 600, "phone": 375}
 HTML = (
-    "<style>h1{color:#0b57d0;font-family:sans-serif} p{font-family:sans-serif;line-height:1.5}"
+    "<style>h1{color:#0b57d0;font-family:sans-serif} p,li{font-family:sans-serif;line-height:1.5}"
     " @media (max-width:480px){h1{font-size:22px}}</style>"
     "<h1>Welcome, {{ contact.name | default: 'friend' }}!</h1>"
     "<p>You chose the <b>{{ event.plan }}</b> plan. Here is what comes next:</p>"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from moto.dynamodb.models import dynamodb_backends
 
-from tests.bench import budgets, rules, world
+from tests.bench import budgets, mails, rules, world
 from tests.bench.budgets import Finding
 from tests.bench.world import Row, World
 from tests.support import aws, ingest_queue
@@ -33,7 +33,7 @@ def populated(request: pytest.FixtureRequest, table: str) -> Iterator[World]:
     ingest_queue.empty()
 
 
-@pytest.mark.parametrize("measure", budgets.COUNTED, ids=lambda measure: measure.__name__)
+@pytest.mark.parametrize("measure", [*budgets.COUNTED, mails.calls], ids=lambda measure: measure.__name__)
 def test_the_budget_is_kept(populated: World, measure: Callable[..., list[Finding]]) -> None:
     missed = [finding for finding in measure(populated) if finding.kept is False]
     assert missed == []

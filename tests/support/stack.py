@@ -27,11 +27,12 @@ from infra.local.home import Home, read_json
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 60.0
 STOPS_WITHIN_S = 120.0
+_OF_OTHER_TESTS = {"GROWTHOS_ALLOW_PRIVATE_WEBHOOKS", "GROWTHOS_PUBLIC_URL"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response with its JSON body; names of headers are in lower case."""
+    """A response with its JSON body, or its text where it is none; names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -44,7 +45,7 @@ class Stack:
     def __init__(self, home: Path, port: int | None = None, environ: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.port = port or free_port()
-        inherited = {name: value for name, value in os.environ.items() if name != "GROWTHOS_ALLOW_PRIVATE_WEBHOOKS"}
+        inherited = {name: value for name, value in os.environ.items() if name not in _OF_OTHER_TESTS}
         self._environ = inherited | {"GROWTHOS_HOME": str(home), "PORT": str(self.port)} | dict(environ or {})
         self._process: subprocess.Popen[str] | None = None
 
@@ -238,10 +239,11 @@ class Stack:
             raw = response.read()
         finally:
             connection.close()
+        is_json = response.headers.get_content_subtype() == "json"
         return Answer(
             response.status,
             {name.lower(): value for name, value in response.headers.items()},
-            json.loads(raw) if raw else None,
+            json.loads(raw) if raw and is_json else raw.decode() or None,
         )
 
     def _is_ready(self) -> bool:

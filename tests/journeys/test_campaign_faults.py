@@ -9,7 +9,7 @@ import pytest
 import time_machine
 
 from chalicelib.core import clock
-from chalicelib.workers import mails
+from chalicelib.workers import jobs, mails
 from tests.support import pipeline
 from tests.support.mail_world import MailWorld
 from tests.support.post_office import not_answered, not_reached, refused
@@ -157,6 +157,7 @@ class Chaos:
         self.world, self.count = world, count
         self.chance = random.Random(seed)
         self.killed: Counter[str] = Counter()
+        self.pages = 0
         for n in range(count):
             world.contact(f"c{n:04d}")
         self.campaign = self._drafted(world.segment())
@@ -171,6 +172,13 @@ class Chaos:
         made: str = self.world.ok(self.world.client.post("/v1/campaigns", body))["id"]
         return made
 
+    def _comes_again(self, handle: pipeline.Handler) -> bool:
+        """A page that comes again walks on beside itself to the end: some do, not a fifth of hundreds."""
+        if handle is jobs.handle:
+            self.pages += 1
+            return self.pages in (1, 2, 5)
+        return self.chance.random() < 0.2
+
     def _die(self, name: str, share: float) -> None:
         if self.chance.random() < share:
             self.killed[name] += 1
@@ -180,7 +188,9 @@ class Chaos:
         """Activate it, and let it be dangerous from then on."""
         self.ask("activate")
         self.world.receives = 100_000
-        self.world.redelivering = lambda: self.chance.random() < 0.2
+        # A walk of thousands of calls would never live to its end: each page is handed on as the next message.
+        self.world.jobs_time = 0
+        self.world.redelivering = self._comes_again
         self.world.table.on_call = self.world.table.after_call = lambda name: self._die(name, 0.02)
         self.world.office.before = self.world.office.after = lambda _call: self._die("ses", 0.05)
 
@@ -196,7 +206,7 @@ class Chaos:
         self.world.settle()
         self.world.table.on_call = self.world.table.after_call = lambda _: None
         self.world.office.before = self.world.office.after = lambda _: None
-        self.world.redelivering = lambda: False
+        self.world.redelivering = lambda _handle: False
         got = Counter(posted.to for posted in self.world.office.taken)
         assert self.killed
         assert max(got.values()) == 1

@@ -32,11 +32,11 @@ class HookWorld(World):
         self.client = Client(made.secret_key)
         self.settle()
 
-    def deliver(self, handle: pipeline.Handler, event: dict[str, Any]) -> None:
+    def deliver(self, handle: pipeline.Handler, event: dict[str, Any], time_left: int = pipeline.MINUTE) -> None:
         """Hand something over to a worker; one that dies, or fails, is given it again."""
         for _ in range(self.receives):
             with suppress(pipeline.Killed):
-                if handle(event, pipeline.Context()) == {"batchItemFailures": []}:
+                if handle(event, pipeline.Context(time_left)) == {"batchItemFailures": []}:
                     return
         raise AssertionError(f"given up: {event}")
 

@@ -28,17 +28,17 @@ class MailWorld(HookWorld):
     """As `HookWorld`; `office` has what was sent of a live project, `mailbox` what a test project kept."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, is_test: bool) -> None:
-        self.redelivering: Callable[[], bool] = lambda: False
+        self.redelivering: Callable[[pipeline.Handler], bool] = lambda _handle: False
         super().__init__(monkeypatch, is_test=is_test)
         self.office = PostOffice()
         self.office.install(monkeypatch)
         self.ok(self.client.patch("/v1/settings", {"default_from_email": "hello@acme.test", "sender_name": "Acme"}))
 
-    def deliver(self, handle: pipeline.Handler, event: dict[str, Any]) -> None:
+    def deliver(self, handle: pipeline.Handler, event: dict[str, Any], time_left: int = pipeline.MINUTE) -> None:
         """As the world does; what was done is delivered once more where `redelivering` says so."""
-        super().deliver(handle, event)
-        while self.redelivering():
-            super().deliver(handle, event)
+        super().deliver(handle, event, time_left)
+        while self.redelivering(handle):
+            super().deliver(handle, event, time_left)
 
     def due_timers(self, kind: str) -> list[int]:
         """The moments of the live project's timers of that kind."""

@@ -21,6 +21,7 @@ class World:
         self.table = MemoryTable()
         self.table.install(monkeypatch)
         self.jobs: list[str] = []
+        self.jobs_time = pipeline.MINUTE
         self.webhooks: list[tuple[str, str]] = []
         self._told = 0
         self.mails: list[str] = []
@@ -55,13 +56,13 @@ class World:
     def run_jobs(self) -> bool:
         """Run the pages that are queued; False where there were none."""
         bodies, self.jobs = self.jobs, []
-        messages: list[dict[str, Any]] = [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]
-        self.deliver(jobs.handle, {"Records": messages})
+        for body in bodies:
+            self.deliver(jobs.handle, {"Records": [{"messageId": "m", "body": body}]}, self.jobs_time)
         return bool(bodies)
 
-    def deliver(self, handle: pipeline.Handler, event: dict[str, Any]) -> None:
+    def deliver(self, handle: pipeline.Handler, event: dict[str, Any], time_left: int = pipeline.MINUTE) -> None:
         """Hand something over to a worker, which does all of it."""
-        assert handle(event, pipeline.Context()) == {"batchItemFailures": []}
+        assert handle(event, pipeline.Context(time_left)) == {"batchItemFailures": []}
 
     def run_webhooks(self) -> bool:
         """Make the attempts that are queued; False where there were none."""

@@ -25,6 +25,8 @@ from tests.support import aws as support
 
 LANES = 64
 RECEIVES = 5
+MINUTE = 60_000
+"""In ms."""
 MOST_PAGES = 2_000
 
 _position: dict[str, Any] = {"table": None, "after": None}
@@ -37,12 +39,15 @@ class Killed(BaseException):
 
 
 class Context:
-    """What Lambda tells of the invocation."""
+    """What Lambda tells of the invocation, which has that many ms left whenever it is asked."""
 
     aws_request_id = "test"
 
+    def __init__(self, time_left: int = MINUTE) -> None:
+        self._time_left = time_left
+
     def get_remaining_time_in_millis(self) -> int:
-        return 60_000
+        return self._time_left
 
 
 def accepted(raw: dict[str, Any], kind: str, now: int, *, historical: bool = False) -> Accepted:

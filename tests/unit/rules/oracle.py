@@ -56,7 +56,10 @@ def holds(rule: dict[str, Any], person: Person, now: int) -> bool:
         return any(_is_member(person, one, now) for one in ([value] if op == "contains" else value))
     if name.startswith("campaigns."):
         return bool(person.campaigns.get(name.split(".", 1)[1], set()) & set(value))
-    return compare(actual(person, name, now), op, value, now)
+    found = actual(person, name, now)
+    if name in ("created_at", "last_seen_at") and op in ("eq", "neq"):
+        return (found is not None and moment_of(found) == moment_of(value)) == (op == "eq")
+    return compare(found, op, value, now)
 
 
 def actual(person: Person, name: str, now: int) -> Any:

@@ -28,6 +28,17 @@ LAST = "~"
 T = TypeVar("T")
 
 
+def walk(pk: str, prefix: str | None = None, *, a_page: int | None = None) -> Iterator[Item]:
+    """All rows of a partition in the order of their sort keys, read consistently, `a_page` of them at once."""
+    after = None
+    while True:
+        page = table.query(pk, prefix=prefix, limit=a_page, after=after)
+        yield from page.items
+        after = page.last
+        if after is None:
+            return
+
+
 class Entry(NamedTuple):
     """One row of an index: its position in the list and the key of the item behind it."""
 

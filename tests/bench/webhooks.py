@@ -1,11 +1,9 @@
 """Deliveries a second of one worker, beside a loop that posts the same with `http.client` and nothing around it."""
 
 import http.client
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -14,6 +12,7 @@ from chalicelib.core import clock, strict_json
 from chalicelib.features.webhooks import service as webhooks
 from chalicelib.features.webhooks.model import Parcel
 from chalicelib.workers import webhooks as worker
+from tests.bench.beside import rates_beside, seconds
 from tests.bench.budgets import Finding, counted
 from tests.bench.cpu import recorded, replayed
 from tests.bench.world import World
@@ -21,7 +20,6 @@ from tests.support import aws, pipeline
 from tests.support.hooks import Hook, hook
 
 LEAST = 0.4
-_ROUNDS = 7
 _POSTS = 300
 _BODY = strict_json.dumps({"id": "evt_1", "type": "contact.created", "data": {"filling": "x" * 700}})
 
@@ -29,7 +27,7 @@ _numbers = count()
 
 
 def findings(world: World) -> list[Finding]:
-    """The calls around a request, and rounds of each kind in turn, so that the machine's other work falls on all."""
+    """The calls around a request, and how fast one worker is."""
     with aws.private_webhooks(), sink() as port:
         return _measured(world, hook(world.client, f"http://127.0.0.1:{port}/hook", "contact.created"), port)
 
@@ -53,19 +51,9 @@ def _measured(world: World, to: Hook, port: int) -> list[Finding]:
         with replayed(answers):
             _work(again)
 
-    kinds: dict[str, Callable[[], None]] = {"bare": lambda: _bare(port), "worker": stubbed}
-    rates: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for _ in range(_ROUNDS):
-        for kind, run in kinds.items():
-            rates[kind].append(_POSTS / _seconds(run))
-    shares = [one / other for one, other in zip(rates["worker"], rates["bare"], strict=True)]
-    share = statistics.median(shares)
-    told = (
-        f"{share:.2f} ({min(shares):.2f} to {max(shares):.2f}); {statistics.median(rates['worker']):.0f} of "
-        f"{statistics.median(rates['bare']):.0f} deliveries/s, AWS stubbed"
-    )
+    share, told = rates_beside(lambda: _bare(port), stubbed, _POSTS, "deliveries/s, AWS stubbed")
     whole = _records(world, to, _POSTS)
-    engine = _POSTS / _seconds(lambda: _work(whole))
+    engine = _POSTS / seconds(lambda: _work(whole))
     return [
         calls(world, to),
         Finding("webhooks beside a bare http.client loop", f"{LEAST} of its posts/s", told, share >= LEAST),
@@ -96,12 +84,6 @@ def _bare(port: int) -> None:
         answer.read()
         assert answer.status == 200
     connection.close()
-
-
-def _seconds(run: Callable[[], None]) -> float:
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
 
 
 @contextmanager

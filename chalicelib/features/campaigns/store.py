@@ -15,7 +15,7 @@ from chalicelib.core import strict_json
 from chalicelib.features.campaigns.model import Campaign, Cause, Run, Step, Trigger
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
-from chalicelib.platform.listing import Entry, Merge, Range, fill
+from chalicelib.platform.listing import Entry, Merge, Range, fill, walk
 from chalicelib.platform.table import Delete, Item, Op, Put, Update, attr
 
 _PAGE = 200
@@ -23,14 +23,7 @@ _PAGE = 200
 
 def load_all(tenant: Tenant) -> list[Campaign]:
     """All campaigns, the oldest first, read consistently."""
-    campaigns: list[Campaign] = []
-    after = None
-    while True:
-        page = table.query(tenant.campaigns_partition(), limit=_PAGE, after=after)
-        campaigns += [campaign(item) for item in page.items]
-        after = page.last
-        if after is None:
-            return campaigns
+    return [campaign(item) for item in walk(tenant.campaigns_partition(), a_page=_PAGE)]
 
 
 def load(tenant: Tenant, campaign_id: str) -> Campaign | None:
@@ -135,15 +128,8 @@ def run(tenant: Tenant, item: Item | None) -> Run | None:
 
 def runs_of(tenant: Tenant, contact_id: str) -> list[Run]:
     """All runs of a contact, read consistently."""
-    pk, prefix = tenant.runs(contact_id)
-    found: list[Run] = []
-    after = None
-    while True:
-        page = table.query(pk, prefix=prefix, after=after)
-        found += [each for item in page.items if (each := run(tenant, item)) is not None]
-        after = page.last
-        if after is None:
-            return found
+    rows = walk(*tenant.runs(contact_id))
+    return [each for item in rows if (each := run(tenant, item)) is not None]
 
 
 def running(tenant: Tenant, campaign_id: str, limit: int, before: str | None) -> tuple[list[Run], str | None]:

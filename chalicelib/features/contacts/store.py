@@ -13,7 +13,7 @@ from chalicelib.features.contacts.names import Claim, Identity, Pointer
 from chalicelib.platform import lineage as lineages
 from chalicelib.platform import table
 from chalicelib.platform.keys import COUNTER_SHARDS, Key, Tenant, shard_of
-from chalicelib.platform.listing import Entry, Merge, Range
+from chalicelib.platform.listing import Entry, Merge, Range, walk
 from chalicelib.platform.table import Check, Condition, ConditionFailed, Delete, Item, Op, Put, Update, attr
 
 _COUNTER = "contacts"
@@ -177,13 +177,8 @@ def email_claimants(tenant: Tenant, address: str) -> Iterator[list[str]]:
 
 
 def _claim_rows(pk: str, prefix: str) -> Iterator[tuple[Key, str]]:
-    after = None
-    while True:
-        page = table.query(pk, prefix=prefix, limit=_CLAIMANTS_AT_ONCE, after=after)
-        yield from ((Key(item["PK"], item["SK"]), item["contact"]) for item in page.items)
-        after = page.last
-        if after is None:
-            return
+    for item in walk(pk, prefix, a_page=_CLAIMANTS_AT_ONCE):
+        yield Key(item["PK"], item["SK"]), item["contact"]
 
 
 def _is(pointer: Pointer) -> Condition:
@@ -245,14 +240,9 @@ def absorbed(tenant: Tenant, contact_id: str) -> list[str]:
     found: list[str] = []
     waiting = [contact_id]
     while waiting:
-        key, after = tenant.absorbed(waiting.pop(), ""), None
-        while True:
-            page = table.query(key.pk, prefix=key.sk, after=after)
-            waiting += (ids := [row["SK"].removeprefix(key.sk) for row in page.items])
-            found += ids
-            after = page.last
-            if after is None:
-                break
+        key = tenant.absorbed(waiting.pop(), "")
+        waiting += (ids := [row["SK"].removeprefix(key.sk) for row in walk(*key)])
+        found += ids
     return found
 
 

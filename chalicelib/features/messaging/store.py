@@ -15,7 +15,7 @@ from chalicelib.core import strict_json
 from chalicelib.features.messaging.model import Fetch, Message, Suppression
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant, moment_sk
-from chalicelib.platform.listing import FIRST, Entry, Listed, Merge, Range, fill
+from chalicelib.platform.listing import FIRST, Entry, Listed, Merge, Range, fill, walk
 from chalicelib.platform.table import Check, Delete, Item, Op, Put, attr
 
 
@@ -72,15 +72,8 @@ def listing(tenant: Tenant, campaign_id: str, status: str | None, limit: int, be
 
 def of_contact(tenant: Tenant, contact_id: str) -> list[Message]:
     """All messages that were made for a contact, the oldest first, read consistently."""
-    prefix = tenant.mail(contact_id, "")
-    found: list[Message] = []
-    after = None
-    while True:
-        page = table.query(prefix.pk, prefix=prefix.sk, after=after)
-        found += [each for item in page.items if (each := message(tenant, item)) is not None]
-        after = page.last
-        if after is None:
-            return found
+    rows = walk(*tenant.mail(contact_id, ""))
+    return [each for item in rows if (each := message(tenant, item)) is not None]
 
 
 def suppressed_key(tenant: Tenant, address: str) -> Key:

@@ -15,7 +15,7 @@ from chalicelib.core import strict_json
 from chalicelib.features.segments.model import Memberships, Segment, Standing
 from chalicelib.platform import definitions, table
 from chalicelib.platform.keys import Key, Tenant, contact_of
-from chalicelib.platform.listing import Entry, Merge, Range, fill
+from chalicelib.platform.listing import Entry, Merge, Range, fill, walk
 from chalicelib.platform.table import Delete, Item, Op, Put, Update, attr
 
 _PAGE = 200
@@ -23,14 +23,7 @@ _PAGE = 200
 
 def load_all(tenant: Tenant) -> list[Segment]:
     """All segments, the oldest first, read consistently."""
-    segments: list[Segment] = []
-    after = None
-    while True:
-        page = table.query(tenant.segments_partition(), limit=_PAGE, after=after)
-        segments += [_segment(item) for item in page.items]
-        after = page.last
-        if after is None:
-            return segments
+    return [_segment(item) for item in walk(tenant.segments_partition(), a_page=_PAGE)]
 
 
 def load(tenant: Tenant, segment_id: str) -> Segment | None:

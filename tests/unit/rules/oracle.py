@@ -58,7 +58,8 @@ def holds(rule: dict[str, Any], person: Person, now: int) -> bool:
         return bool(person.campaigns.get(name.split(".", 1)[1], set()) & set(value))
     found = actual(person, name, now)
     if name in ("created_at", "last_seen_at") and op in ("eq", "neq"):
-        return (found is not None and moment_of(found) == moment_of(value)) == (op == "eq")
+        is_equal = found is not None and moment_of(found) == moment_of(value)
+        return is_equal if op == "eq" else not is_equal
     return compare(found, op, value, now)
 
 

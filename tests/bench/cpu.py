@@ -107,17 +107,23 @@ def _bare_app() -> Chalice:
 
 @contextmanager
 def recorded() -> Iterator[dict[str, list[Any]]]:
-    """What the table answers within, by operation."""
+    """What the table answers within, by operation, and by operation and key where it names one."""
     answers: dict[str, list[Any]] = defaultdict(list)
     call = table._call
 
     def record(operation: str, **arguments: Any) -> Any:
-        answers[operation].append(call(operation, **arguments))
-        return answers[operation][-1]
+        answer = call(operation, **arguments)
+        for which in {operation, _named(operation, arguments)}:
+            answers[which].append(answer)
+        return answer
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(table, "_call", record)
         yield answers
+
+
+def _named(operation: str, arguments: dict[str, Any]) -> str:
+    return f"{operation} {arguments['Key']}" if "Key" in arguments else operation
 
 
 @contextmanager
@@ -125,8 +131,8 @@ def replayed(answers: dict[str, list[Any]]) -> Iterator[None]:
     """The table answers the same again within, over and over, and queues take all."""
     turns = {operation: cycle(given) for operation, given in answers.items()}
 
-    def replay(operation: str, **_: Any) -> Any:
-        return next(turns[operation])
+    def replay(operation: str, **arguments: Any) -> Any:
+        return next(turns.get(_named(operation, arguments), turns[operation]))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(table, "_call", replay)

@@ -38,6 +38,7 @@ def findings(world: World) -> list[Finding]:
     sequence = prepared(world)
     mail._known[:] = [(clock.monotonic(), _ACCOUNT_RATE)]
     first = _due(world, sequence, 1)
+    mail._leased.clear()
     with recorded() as answers:
         _work(first)
     again = first * _MAILS

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import time_machine
 
 from chalicelib.core import clock
+from chalicelib.features.messaging import service as messaging
 from chalicelib.workers import jobs, mails
 from tests.support import pipeline
 from tests.support.mail_world import MailWorld
@@ -148,6 +150,32 @@ def test_what_the_mail_service_did_not_take_for_the_time_being_is_sent_later_onc
         live_mail.settle()
     assert statuses(live_mail, campaign) == [("sent", None)]
     assert len(live_mail.office.taken) == 1
+
+
+def unsubscribed(world: MailWorld) -> None:
+    (contact,) = world.get("/v1/contacts")["data"]
+    world.ok(world.client.patch(f"/v1/contacts/{contact['id']}", {"unsubscribed": True}))
+
+
+def bounced(world: MailWorld) -> None:
+    messaging.suppress(world.tenant, "ada@example.com", "bounced", clock.system_ms())
+
+
+@pytest.mark.parametrize("happening", [unsubscribed, bounced])
+def test_what_forbids_the_mail_while_it_is_being_made_still_stops_it(
+    live_mail: MailWorld, happening: Callable[[MailWorld], None]
+) -> None:
+    campaign, message = one_due(live_mail)
+
+    def interfere(name: str) -> None:
+        if name == "transact":  # the claim, after all has been read
+            live_mail.table.on_call = lambda _: None
+            happening(live_mail)
+
+    live_mail.table.on_call = interfere
+    handed(live_mail, message)
+    assert live_mail.office.taken == []
+    assert statuses(live_mail, campaign) == [("skipped", happening.__name__)]
 
 
 class Chaos:

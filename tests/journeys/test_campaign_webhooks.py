@@ -112,3 +112,18 @@ def test_what_the_mail_service_tells_twice_is_told_once(live_mail: MailWorld, re
     for _ in range(3):
         live_mail.tell(posted, "Delivery")
     assert sorted(got.type for got in receiver.got) == ["campaign.email.delivered", "campaign.email.sent"]
+
+
+def test_what_becomes_of_a_mail_after_a_merge_is_told_of_the_contact_that_stays(
+    live_mail: MailWorld, receiver: Receiver
+) -> None:
+    mailed(live_mail)
+    (posted,) = live_mail.office.taken
+    stays = live_mail.contact("bob")
+    gone = live_mail.get("/v1/contacts", external_id="ada")["data"][0]["id"]
+    live_mail.ok(live_mail.client.post(f"/v1/contacts/{stays}/merge", {"source_contact_id": gone}))
+    live_mail.settle()
+    hook(live_mail.client, receiver.url(), "campaign.email.*")
+    live_mail.tell(posted, "Delivery")
+    (got,) = receiver.got
+    assert (got.data["contact_id"], got.data["contact"]["id"]) == (stays, stays)

@@ -80,7 +80,7 @@ def decide(
         return Finished()
     index, step = following
     due = due_moment(run, step)
-    if due > now and person.is_active:
+    if due > now:
         return NotYet(due)
     reason = obstacle(person)
     if reason is None and step.conditions is not None and not holds(step):

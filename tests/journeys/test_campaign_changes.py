@@ -81,6 +81,24 @@ def test_of_two_runs_the_further_goes_on_after_a_merge_and_no_step_comes_twice(t
     assert {row["contact_id"] for row in test_mail.messages(campaign)} == {ada}
 
 
+def test_a_run_whose_heir_is_merged_while_it_moves_goes_on_with_the_last_one(test_mail: MailWorld) -> None:
+    test_mail.lifecycle({"delay": "0m"}, {"delay": "2d"})
+    ada, bob, cid = (test_mail.contact(name) for name in ("ada", "bob", "cid"))
+    test_mail.track("ada", "signed_up")
+    test_mail.ok(test_mail.client.post(f"/v1/contacts/{bob}/merge", {"source_contact_id": ada}))
+
+    def merge_again(name: str) -> None:
+        if name == "transact":  # the first of the bus is what moves the run
+            test_mail.table.on_call = lambda _: None
+            test_mail.ok(test_mail.client.post(f"/v1/contacts/{cid}/merge", {"source_contact_id": bob}))
+            test_mail.settle()
+
+    test_mail.table.on_call = merge_again
+    test_mail.settle()
+    test_mail.advance(5 * DAY)
+    assert [mail["contact_id"] for mail in test_mail.mailbox()] == [ada, cid]
+
+
 def test_a_run_moves_with_its_contact_and_is_not_begun_again(test_mail: MailWorld) -> None:
     start = test_mail.now
     test_mail.lifecycle({"delay": "0m"}, {"delay": "2d"})

@@ -11,6 +11,7 @@ import time_machine
 
 from chalicelib.core import clock
 from chalicelib.features.messaging import service as messaging
+from chalicelib.flows.campaigns import doubt
 from chalicelib.workers import jobs, mails
 from tests.support import pipeline
 from tests.support.mail_world import MailWorld
@@ -85,10 +86,6 @@ def test_killed_between_acceptance_and_record_it_is_shown_in_doubt_and_settled_b
 
 def test_without_a_word_of_the_service_it_counts_as_failed_after_a_day(test_mail: MailWorld) -> None:
     campaign, message = one_due(test_mail)
-    with test_mail.dying_at(0, after=True):
-        pass
-    calls: list[str] = []
-    test_mail.table.after_call = calls.append
     test_mail.table.after_call = lambda name: (_ for _ in ()).throw(pipeline.Killed()) if name == "transact" else None
     handed(test_mail, message)
     test_mail.table.after_call = lambda _: None
@@ -101,6 +98,40 @@ def test_without_a_word_of_the_service_it_counts_as_failed_after_a_day(test_mail
     assert ("failed", "unconfirmed") in statuses(test_mail, campaign)
     figures = test_mail.stats(campaign)
     assert (figures["failed"], figures.get("unconfirmed", 0), figures["sent"]) == (1, 0, 1)
+    assert test_mail.due_timers(doubt.KIND) == []
+
+
+def test_what_was_being_sent_when_its_contact_was_merged_is_shown_in_doubt(live_mail: MailWorld) -> None:
+    campaign, message = one_due(live_mail)
+
+    def die(_call: dict[str, Any]) -> None:
+        raise pipeline.Killed
+
+    live_mail.office.after = die
+    handed(live_mail, message)
+    live_mail.office.after = lambda _: None
+    (ada,), bob = live_mail.get("/v1/contacts")["data"], live_mail.contact("bob")
+    live_mail.ok(live_mail.client.post(f"/v1/contacts/{bob}/merge", {"source_contact_id": ada["id"]}))
+    live_mail.settle()
+    handed(live_mail, message)
+    assert statuses(live_mail, campaign) == [("unconfirmed", None)]
+    live_mail.tell(live_mail.office.taken[0], "Delivery")
+    assert statuses(live_mail, campaign) == [("delivered", None)]
+
+
+def test_a_broadcast_whose_last_mail_was_leaving_when_it_was_paused_is_complete(live_mail: MailWorld) -> None:
+    live_mail.contact("ada")
+    segment = live_mail.segment()
+    paused: list[str] = []
+
+    def pause(_call: dict[str, Any]) -> None:
+        (campaign,) = live_mail.get("/v1/campaigns")["data"]
+        paused.append(live_mail.ok(live_mail.client.post(f"/v1/campaigns/{campaign['id']}/pause", {}))["status"])
+
+    live_mail.office.before = pause
+    campaign = live_mail.broadcast(segment)
+    assert paused == ["paused"]
+    assert live_mail.get(f"/v1/campaigns/{campaign}")["status"] == "completed"
 
 
 @pytest.mark.parametrize(

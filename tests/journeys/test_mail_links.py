@@ -1,6 +1,8 @@
 """What readers and machines do with the links of a mail."""
 
+import base64
 import re
+import string
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,6 +13,7 @@ from chalicelib.features.messaging.model import SCAN_WITHIN
 from tests.support.client import Response
 from tests.support.mail_world import MailWorld
 
+ALPHABET = string.ascii_letters + string.digits + "-_"
 BROWSER = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_2 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
 THREE = "".join(f"<a href='https://acme.test/{n}?q=1&amp;r=%20'>{n}</a> " for n in range(3))
 
@@ -189,6 +192,19 @@ def test_a_token_with_a_changed_character_is_400_and_leads_nowhere(three: Mail, 
     assert three.judged() == {}
 
 
+def test_a_token_that_is_written_otherwise_is_400_though_it_means_the_same(three: Mail) -> None:
+    def meaning(text: str) -> bytes:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+    tried = []
+    for url in (*three.clicks, three.pixel, three.leave):
+        path, _, token = urlsplit(url).path.rpartition("/")
+        same = [token[:-1] + last for last in ALPHABET if meaning(token[:-1] + last) == meaning(token)]
+        tried += [three.ask(f"{path}/{other}").status for other in same if other != token]
+    assert tried
+    assert set(tried) == {400}
+
+
 def test_a_token_of_one_kind_is_none_of_another(three: Mail) -> None:
     click, leave = (urlsplit(url).path.rpartition("/")[2] for url in (three.clicks[0], three.leave))
     assert three.ask(f"/u/{click}", "POST").status == 400
@@ -196,8 +212,6 @@ def test_a_token_of_one_kind_is_none_of_another(three: Mail) -> None:
 
 
 def test_no_token_shows_an_address_even_where_a_link_has_one(test_mail: MailWorld) -> None:
-    import base64
-
     html = "<a href='https://acme.test/?email={{ contact.email }}'>you</a>"
     mail = Mail(test_mail, html)
     assert mail.ask(mail.clicks[0]).headers["location"] == "https://acme.test/?email=ada@example.com"

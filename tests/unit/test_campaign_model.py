@@ -113,10 +113,11 @@ def test_a_run_that_has_come_to_the_end_is_the_further_one() -> None:
 
 
 def test_what_only_the_run_that_ends_has_handled_is_not_handled_by_the_other() -> None:
-    campaign = _campaign("a", "b", "c")
-    ours = _run(_campaign("c", "a"), "c", id="ours")
-    theirs = _run(campaign, "a", "b", id="theirs")
-    assert _next(campaign, joined(campaign, ours, theirs)) is None
+    campaign = _campaign("a", "b", "c", "d")
+    behind = _run(_campaign("c", "a", "b", "d"), "c", "a", id="theirs")
+    further = _run(campaign, "a", "b", id="ours")
+    assert (_next(campaign, behind), _next(campaign, further)) == ("b", "c")
+    assert _next(campaign, joined(campaign, further, behind)) == "d"
 
 
 def test_a_step_without_an_id_takes_that_of_the_step_in_its_place() -> None:

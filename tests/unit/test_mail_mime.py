@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chalicelib.core import clock
@@ -64,7 +64,13 @@ def test_it_has_both_parts_and_the_headers_by_which_mail_programs_unsubscribe() 
     assert [name for name, _ in headers_of(compose(PLAIN))] == NAMES
 
 
+def test_no_header_is_folded_as_some_mail_programs_read_the_first_line_alone() -> None:
+    lines = compose(PLAIN).split(b"\r\n")
+    assert f"List-Unsubscribe: <{PLAIN.unsubscribe_url}>".encode() in lines
+
+
 @given(from_name=anything, subject=anything)
+@example(from_name="Acme\r\nBcc: eve@example.com", subject="Hello\nBcc: eve@example.com")
 def test_no_field_adds_a_header_or_changes_another(from_name: str, subject: str) -> None:
     raw = compose(made(from_name=from_name.encode(errors="ignore").decode(), subject=subject))
     message = read(raw)

@@ -61,7 +61,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.CAMPAIGN_COMPLETED: (fan_out.run,),
     events.CAMPAIGN_CHANGED: (realign.start,),
     events.BROADCAST_DUE: (broadcast.start,),
-    events.BROADCAST_QUEUED: (count_mails.run, broadcast.queue),
+    events.BROADCAST_QUEUED: (broadcast.queue,),
     events.BROADCAST_WALKED: (count_mails.walked,),
     events.STEP_DUE: (queue_steps.run,),
     events.RUN_ENDED: (count_mails.run,),

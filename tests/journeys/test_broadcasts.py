@@ -216,3 +216,13 @@ def test_an_export_has_all_messages_and_a_purge_leaves_none(test_mail: MailWorld
     assert left == []
     assert test_mail.messages(campaign) == []
     assert test_mail.stats(campaign)["sent"] == 2
+
+
+def test_everybody_gets_a_broadcast_in_whatever_order_the_bus_hears_of_it(live_mail: MailWorld) -> None:
+    for n in range(45):
+        live_mail.contact(f"c{n}")
+    segment = live_mail.segment()
+    live_mail.hears = lambda records: records[::-1]
+    campaign = live_mail.broadcast(segment)
+    assert len(live_mail.office.taken) == 45
+    assert live_mail.get(f"/v1/campaigns/{campaign}")["status"] == "completed"

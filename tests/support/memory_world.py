@@ -1,6 +1,6 @@
 """The workers on a table in memory, step by step: for tests that need thousands of runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ class World:
         self.jobs_time = pipeline.MINUTE
         self.webhooks: list[tuple[str, str]] = []
         self._told = 0
+        self.hears: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda records: records
         self.mails: list[str] = []
         monkeypatch.setattr(queues, "send", self._send)
         monkeypatch.setattr(queues, "send_delayed", self._send_delayed)
@@ -45,7 +46,7 @@ class World:
         """Let the bus work on what was written since, up to a number of records; False where there was nothing."""
         end = len(self.table.records) if until is None else until
         records, self._told = self.table.records[self._told : end], end
-        self.deliver(bus.handle, {"Records": records})
+        self.deliver(bus.handle, {"Records": self.hears(records)})
         return bool(records)
 
     @property

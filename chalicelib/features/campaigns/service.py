@@ -17,11 +17,11 @@ from chalicelib.features.campaigns.model import (
     Run,
     Status,
 )
-from chalicelib.platform import counters, cursor, definitions, outbox, pending, queues, turns
+from chalicelib.platform import counters, cursor, definitions, outbox, pending, queues, table, turns
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.queues import Delayed
-from chalicelib.platform.table import ConditionFailed, Item, Op
+from chalicelib.platform.table import ConditionFailed, Item, Op, Update
 
 T = TypeVar("T")
 _ENDPOINT = "campaigns"
@@ -32,9 +32,10 @@ STEP: Final = "campaign_step"
 SCHEDULED: Final = "broadcast"
 """Kinds of the timers of a run and of a broadcast."""
 
-QUEUED = "queued"
 DONE = "done"
-"""Fields of a broadcast's counter: runs that were begun, and runs that have ended."""
+"""The field of a broadcast's counter that has the runs which have ended."""
+
+_GIVEN = "given"
 
 save_run = store.save_run
 remove_run = store.remove_run
@@ -260,9 +261,19 @@ def tallied(tenant: Tenant, campaign_id: str) -> dict[str, int]:
     return counters.tallied(tenant, f"CMPGN#{campaign_id}")
 
 
-def is_over(totals: Mapping[str, int]) -> bool:
-    """True where every run of a broadcast that was begun has ended."""
-    return totals.get(DONE, 0) >= totals.get(QUEUED, 0)
+def given_op(tenant: Tenant, campaign_id: str, count: int) -> Op:
+    """Count runs of a broadcast in the transaction that writes them: what the bus counts lags behind."""
+    return Update(_given(tenant, campaign_id), add={_GIVEN: count})
+
+
+def is_over(tenant: Tenant, campaign_id: str) -> bool:
+    """True where every run of a broadcast that was given has ended."""
+    given = (table.get(_given(tenant, campaign_id)) or {}).get(_GIVEN, 0)
+    return bool(tallied(tenant, campaign_id).get(DONE, 0) >= given)
+
+
+def _given(tenant: Tenant, campaign_id: str) -> Key:
+    return tenant.counter(f"GIVEN#{campaign_id}", 0)
 
 
 def facts_of(found: Iterable[Run]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Give everybody of a segment a run in a broadcast, in resumable pages, or in a lifecycle that takes who is in already.
 
 What: those who were members when the broadcast began, newest contact first, each with the moment of its turn in the
-campaign's rate. Runs and the event that counts and queues them are written in one transaction, so each is counted and
+campaign's rate. Runs, their count and the event that queues them are written in one transaction, so each is counted and
 queued once, however often a page is done again. It goes on while the campaign is paused: runs alone send nothing.
 """
 
@@ -23,12 +23,12 @@ from chalicelib.platform import jobs, outbox, table
 from chalicelib.platform.jobs import HasTime, Later
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
-from chalicelib.platform.table import Op
+from chalicelib.platform.table import Check, Op, attr
 
 KIND: Final = "broadcast"
 """The kind of the job."""
 
-_AT_ONCE = 25
+_AT_ONCE = 20
 """Runs of one transaction: up to four operations each in a test project."""
 
 _BUILDING_S = 2
@@ -123,12 +123,14 @@ def _run_ops(tenant: Tenant, campaign: Campaign, wanted: Sequence[tuple[Contact,
     told: list[tuple[str, str, bool]] = []
     for contact, turn in wanted:
         begun = first_run(campaign, contact, turn, now)
+        ops.append(Check(contacts.key(tenant, contact.id), attr("version").eq(contact.version)))
         ops.append(campaigns.save_run(tenant, begun))
         if turn > now:
             owner, name = contacts.key(tenant, contact.id).pk, campaigns.timer_name(campaign.id)
             ops += timers.set_ops(tenant, owner, name, campaigns.STEP, turn, data={"run_id": begun.id})
         told.append((contact.id, begun.id, turn <= now))
-    return [*ops, outbox.emit(tenant, events.BROADCAST_QUEUED, {"campaign_id": campaign.id, "runs": told}, now)]
+    queued = outbox.emit(tenant, events.BROADCAST_QUEUED, {"campaign_id": campaign.id, "runs": told}, now)
+    return [*ops, campaigns.given_op(tenant, campaign.id, len(wanted)), queued]
 
 
 def first_run(campaign: Campaign, contact: Contact, turn: int, now: int) -> Run:

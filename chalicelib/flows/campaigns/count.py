@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from chalicelib.core import events
 from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.campaigns.model import Campaign
-from chalicelib.features.campaigns.service import DONE, QUEUED
+from chalicelib.features.campaigns.service import DONE
 from chalicelib.features.projects import service as projects
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
@@ -38,7 +38,7 @@ def walked(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
 def complete(tenant: Tenant, campaign_id: str) -> None:
     """End a broadcast whose runs have all ended, once everybody of its segment has one."""
     campaign = campaigns.catalog(tenant).campaigns.get(campaign_id)
-    if campaign is None or not _may_end(campaign) or not campaigns.is_over(campaigns.tallied(tenant, campaign_id)):
+    if campaign is None or not _may_end(campaign) or not campaigns.is_over(tenant, campaign_id):
         return
 
     def act() -> None:
@@ -57,8 +57,6 @@ def _may_end(campaign: Campaign) -> bool:
 
 def _deltas(event: DomainEvent) -> Mapping[str, int]:
     """What an event adds to the campaign's counter; what it was counted as before is taken back."""
-    if event.name == events.BROADCAST_QUEUED:
-        return {QUEUED: len(event.data["runs"])}
     if event.name == events.RUN_ENDED:
         return {}
     step, outcome = event.data["step_id"], event.name.removeprefix(_PREFIX)

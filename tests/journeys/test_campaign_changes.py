@@ -117,3 +117,60 @@ def test_a_run_moves_with_its_contact_and_is_not_begun_again(test_mail: MailWorl
     test_mail.track("ada", "signed_up")
     test_mail.advance(5 * DAY)
     assert sent(test_mail, start) == [("bob", 0, 0), ("ada", 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"steps": [{"template_id": "tmpl_nope"}]}, "steps.0.template_id"),
+        ({"trigger": {"segment_id": "seg_nope"}}, "trigger.segment_id"),
+    ],
+)
+def test_an_active_campaign_is_not_changed_to_what_is_not_there(
+    test_mail: MailWorld, change: dict[str, object], field: str
+) -> None:
+    campaign = test_mail.lifecycle()
+    answer = test_mail.client.patch(f"/v1/campaigns/{campaign}", change)
+    assert (answer.status, answer.json["error"]["details"][0]["field"]) == (422, field)
+
+
+def test_a_subject_whose_tags_are_broken_is_refused_with_its_step(test_mail: MailWorld) -> None:
+    step = {"template_id": test_mail.template()}
+    body = {"name": "N", "type": "lifecycle", "trigger": {"event": "x"}}
+    broken = {"steps": [step, step | {"subject": "Hi {{ contact.name"}]}
+    answer = test_mail.client.post("/v1/campaigns", body | broken)
+    assert (answer.status, answer.json["error"]["details"][0]["field"]) == (422, "steps.1.subject")
+
+
+@pytest.mark.parametrize("traits", ["x", [1], 5])
+def test_a_contact_or_event_of_another_shape_is_not_rendered(test_mail: MailWorld, traits: object) -> None:
+    path = f"/v1/templates/{test_mail.template()}/render"
+    for body in ({"contact": {"traits": traits}}, {"event": {"properties": traits}}):
+        assert test_mail.client.post(path, body).status == 422
+
+
+def test_who_is_in_the_segment_already_starts_too_where_a_pause_came_between(test_mail: MailWorld) -> None:
+    for n in range(3):
+        test_mail.contact(f"c{n}")
+    trigger = {"segment_id": test_mail.segment(), "include_existing": True}
+    body = {"name": "N", "type": "lifecycle", "trigger": trigger, "steps": [{"template_id": test_mail.template()}]}
+    campaign = test_mail.ok(test_mail.client.post("/v1/campaigns", body))["id"]
+    test_mail.ok(test_mail.client.post(f"/v1/campaigns/{campaign}/activate", {}))
+    paused: list[int] = []
+
+    def pause(_name: str) -> None:
+        if test_mail.get(f"/v1/campaigns/{campaign}")["status"] == "active" and _name == "query_index":
+            test_mail.table.on_call = lambda _: None
+            paused.append(test_mail.client.post(f"/v1/campaigns/{campaign}/pause", {}).status)
+
+    def pause_within(name: str) -> None:
+        test_mail.table.on_call = lambda _: None
+        pause(name)
+        if not paused:
+            test_mail.table.on_call = pause_within
+
+    test_mail.table.on_call = pause_within
+    test_mail.settle()
+    assert paused == [200]
+    test_mail.move(campaign, "activate")
+    assert sorted(mail["to"] for mail in test_mail.mailbox()) == [f"c{n}@example.com" for n in range(3)]

@@ -119,6 +119,51 @@ def test_what_was_being_sent_when_its_contact_was_merged_is_shown_in_doubt(live_
     assert statuses(live_mail, campaign) == [("delivered", None)]
 
 
+def left_in_doubt(world: MailWorld, message: str) -> None:
+    """The worker dies once the mail service has taken the mail."""
+
+    def die(_call: dict[str, Any]) -> None:
+        raise pipeline.Killed
+
+    world.office.after = die
+    handed(world, message)
+    world.office.after = lambda _: None
+
+
+def test_what_was_being_sent_when_its_contact_entered_again_is_shown_in_doubt(live_mail: MailWorld) -> None:
+    campaign = live_mail.lifecycle({"delay": "0m"}, reentry=True)
+    live_mail.contact("ada")
+    live_mail.receive({"user_id": "ada", "event": "signed_up"}, "track")
+    while not live_mail.mails:
+        assert live_mail.run_bus()
+    (message,), live_mail.mails = live_mail.mails, []
+    left_in_doubt(live_mail, message)
+    live_mail.track("ada", "signed_up")
+    handed(live_mail, message)
+    assert sorted(statuses(live_mail, campaign)) == [("sent", None), ("unconfirmed", None)]
+
+
+def test_what_was_being_sent_to_the_one_who_stays_at_a_merge_is_shown_in_doubt(live_mail: MailWorld) -> None:
+    campaign, message = one_due(live_mail)
+    left_in_doubt(live_mail, message)
+    (ada,) = live_mail.get("/v1/contacts")["data"]
+    bob = live_mail.contact("bob")
+    live_mail.track("bob", "signed_up")
+    live_mail.ok(live_mail.client.post(f"/v1/contacts/{ada['id']}/merge", {"source_contact_id": bob}))
+    live_mail.settle()
+    handed(live_mail, message)
+    assert sorted(statuses(live_mail, campaign)) == [("sent", None), ("unconfirmed", None)]
+
+
+def test_a_message_in_doubt_that_is_then_refused_is_taken_back_once(live_mail: MailWorld) -> None:
+    campaign, message = one_due(live_mail)
+    left_in_doubt(live_mail, message)
+    handed(live_mail, message)
+    live_mail.settle()
+    live_mail.tell(live_mail.office.taken[0], "Reject", reason="virus")
+    assert live_mail.stats(campaign) == {"sent": 1, "failed": 1}
+
+
 def test_a_broadcast_whose_last_mail_was_leaving_when_it_was_paused_is_complete(live_mail: MailWorld) -> None:
     live_mail.contact("ada")
     segment = live_mail.segment()

@@ -1,6 +1,7 @@
 """Links are replaced where they stand and nothing else of a mail is touched; machines are told from people."""
 
 import re
+import time
 from collections.abc import Sequence
 from html import escape, unescape
 
@@ -32,6 +33,8 @@ def links_of(html: str, text: str = "") -> list[str]:
         ('<a title="a > b" href="https://a.test/">a</a>', ["https://a.test/"]),
         ('<a href = "https://a.test/" >a</a>', ["https://a.test/"]),
         ('<area href="https://a.test/">', ["https://a.test/"]),
+        ("<a title=\"set href='https://x.test/' here\" href=\"https://a.test/\">a</a>", ["https://a.test/"]),
+        ("<img alt=\"<a href='https://x.test/'>\"><a href='https://a.test/'>a</a>", ["https://a.test/"]),
         ('<a href="https://a.test/"></a><a href="https://b.test/"></a>' * 2, ["https://a.test/", "https://b.test/"]),
         (f'<a href="{KEEP}">leave</a>', []),
         ('<a href="mailto:x@a.test">m</a><a href="tel:+1">t</a><a href="#x">x</a><a href="/rel">r</a>', []),
@@ -105,3 +108,28 @@ def test_machines_are_known(agent: str | None) -> None:
 )  # fmt: skip
 def test_peoples_programs_are_not_taken_for_machines(agent: str) -> None:
     assert not is_machine(agent)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<!--[if mso]>" + "<style>" * 27_000 + "<![endif]-->",
+        "<!--[if" * 28_000,
+        "<a href='" * 22_000,
+        "<a " * 60_000,
+        "<a " + 'x="' * 60_000,
+        "<a" + " =" * 90_000 + ">",
+    ],
+    ids=["raw", "comments", "quotes", "tags", "values", "attributes"],
+)
+def test_no_mail_takes_long_to_look_through(html: str) -> None:
+    began = time.process_time()
+    links_of(html)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("agent", ["1" * 8_000, "-" * 8_000, "a-" * 4_000])
+def test_no_agent_takes_long_to_look_at(agent: str) -> None:
+    began = time.process_time()
+    is_machine(agent)
+    assert time.process_time() - began < 0.2

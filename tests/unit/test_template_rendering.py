@@ -238,3 +238,34 @@ def test_no_source_does_anything_but_render_or_fail(source: str, form: Format) -
         render(template(source, form, subject=source, preheader=source, text=source), CONTEXT)
     except RenderFailed as failed:
         assert failed.field in ("html", "mjml", "subject", "preheader", "text")  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("form", "source"),
+    [
+        ("html", "<div>" * 20_000),
+        ("html", "{% for i in (1..19000) %}<div>{% endfor %}x"),
+        ("html", "<div><span></div>" * 20_000),
+        ("mjml", f"<mjml><mj-body>{'<mj-wrapper>' * 2_000}{'</mj-wrapper>' * 2_000}</mj-body></mjml>"),
+        ("mjml", mjml(f"<mj-text>{'<div>' * 15_000}</mj-text>")),
+    ],
+)
+def test_what_nests_too_deep_for_the_libraries_is_refused_before_they_see_it(form: str, source: str) -> None:
+    with pytest.raises(RenderFailed, match="nest deeper"):
+        html(source, form)  # type: ignore[arg-type]
+
+
+def test_many_elements_beside_each_other_are_not_deep() -> None:
+    assert html("<div><p>a<p>b<ul><li>c<li>d</ul><br></div>" * 300).count("<li>") == 600
+    rows = "".join(f"<mj-image src='https://acme.test/{n}.png' /><mj-divider />" for n in range(150))
+    assert html(mjml(rows), "mjml").count("<img") == 150
+
+
+@pytest.mark.parametrize("form", ["html", "mjml"])
+def test_a_contacts_text_in_an_attribute_is_no_markup_to_whoever_looks_for_tags(form: str) -> None:
+    image = "<{} src='https://acme.test/i.png' alt='{{{{ contact.name }}}}' />"
+    source = f"<p>{image.format('img')}</p>" if form == "html" else mjml(image.format("mj-image"))
+    name = "<a href='https://evil.test/'><form action=https://evil.test/x></body>"
+    made = render(template(source, form), CONTEXT | {"contact": {"email": "a@example.com", "traits": {"name": name}}})  # type: ignore[arg-type]
+    for fragment in ("<a href='https://evil", "<form", "</body>"):
+        assert made.html.count(fragment) == (1 if fragment == "</body>" else 0)

@@ -38,7 +38,11 @@ _MACHINES = re.compile(
 )
 
 
+_LOOKED_AT = 512
+"""Characters: longer ones say nothing more, and would take long to look through."""
+
+
 def is_machine(user_agent: str | None) -> bool:
     """True for known scanners and proxies, and for whoever does not say what it is."""
-    agent = (user_agent or "").strip()
+    agent = (user_agent or "").strip()[:_LOOKED_AT]
     return not agent or _MACHINES.search(agent) is not None

@@ -4,21 +4,15 @@ The text is not parsed and written anew: what mail programs make of odd markup, 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape, unescape
+
+from chalicelib.core.mail.markup import attribute, start_tags
 
 MAX_LINKS = 500
 URL_MAX = 2_048
 
-_TOKENS = re.compile(
-    r"<!--\[if[^\]]*\]>(?:<!-->)?|<!\[endif\]-->|<!--(?!\[if).*?-->"
-    r"|<(?P<raw>script|style|title|textarea)\b[^>]*>.*?</(?P=raw)\s*>"
-    r"|<(?:a|area)\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*>",
-    re.IGNORECASE | re.DOTALL,
-)
-_LINK = re.compile(r"<(?:a|area)\b", re.IGNORECASE)
-_HREF = re.compile(r"(\shref\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s\"'>]+)", re.IGNORECASE)
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _BODY_END = re.compile(r"</body\s*>", re.IGNORECASE)
 _URL_IN_TEXT = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
@@ -39,7 +33,7 @@ def tracked(
     """The mail with each web link replaced by what `through` gives for all of them, and a picture of one pixel at the
     end. The link `keep` stays, and so do those over MAX_LINKS or URL_MAX, and whatever is no link to the web."""
     found: dict[str, None] = {}
-    for url in _urls(html):
+    for _, _, url in _urls(html):
         if url != keep and len(found) < MAX_LINKS:
             found.setdefault(url)
     links = list(found)
@@ -48,28 +42,23 @@ def tracked(
     return Tracked(_with_pixel(_replaced(html, to), pixel), _in_text(text, to), links)
 
 
-def _urls(html: str) -> list[str]:
-    return [url for tag in _TOKENS.finditer(html) if (url := _url_of(tag.group())) is not None]
-
-
-def _url_of(tag: str) -> str | None:
-    href = _HREF.search(tag) if _LINK.match(tag) else None
-    if href is None:
-        return None
-    url = unescape(href[2].strip("\"'")).strip()
-    is_web = _WEB.match(url) is not None and len(url) <= URL_MAX
-    return url if is_web and not any(character <= " " for character in url) else None
+def _urls(html: str) -> Iterator[tuple[int, int, str]]:
+    """Where each link to the web stands, its quotes included, and where it leads."""
+    for tag in start_tags(html):
+        at = attribute(html, tag, "href") if tag.name in ("a", "area") else None
+        url = "" if at is None else unescape(html[slice(*at)].strip("\"'")).strip()
+        is_web = _WEB.match(url) is not None and len(url.encode()) <= URL_MAX
+        if at is not None and is_web and not any(character <= " " for character in url):
+            yield *at, url
 
 
 def _replaced(html: str, to: dict[str, str]) -> str:
-    def tag(found: re.Match[str]) -> str:
-        whole = found.group()
-        url = _url_of(whole)
-        if url is None or url not in to:
-            return whole
-        return _HREF.sub(lambda href: f'{href[1]}"{escape(to[url])}"', whole, count=1)
-
-    return _TOKENS.sub(tag, html)
+    parts, last = list[str](), 0
+    for start, end, url in _urls(html):
+        if url in to:
+            parts += [html[last:start], f'"{escape(to[url])}"']
+            last = end
+    return "".join([*parts, html[last:]])
 
 
 def _in_text(text: str, to: dict[str, str]) -> str:

@@ -133,17 +133,17 @@ def complained(message: Message, now: int, reason: str | None) -> Change:
 
 
 def opened(message: Message, now: int) -> Change:
-    """Its picture was shown."""
-    if message.opened_at is not None or message.sent_at is None:
+    """Its picture was shown: so the mail service has taken it."""
+    if message.opened_at is not None or message.status == "skipped":
         return Change(message, ())
-    return Change(replace(message, opened_at=now), (events.MAIL_OPENED,))
+    return then(accepted(message, None), lambda sent: Change(replace(sent, opened_at=now), (events.MAIL_OPENED,)))
 
 
 def clicked(message: Message, now: int) -> Change:
-    """A person has followed one of its links."""
-    if message.clicked_at is not None or message.sent_at is None:
+    """A person has followed one of its links: so the mail service has taken it."""
+    if message.clicked_at is not None or message.status == "skipped":
         return Change(message, ())
-    return Change(replace(message, clicked_at=now), (events.MAIL_CLICKED,))
+    return then(accepted(message, None), lambda sent: Change(replace(sent, clicked_at=now), (events.MAIL_CLICKED,)))
 
 
 def unsubscribed(message: Message, now: int) -> Change:

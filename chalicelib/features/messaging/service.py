@@ -75,9 +75,10 @@ def told(tenant: Tenant, before: Message | None, change: Change, now: int, of: s
         "step_index": after.step_index,
         "reason": after.reason,
     }
+    # Of two that are told at once the first takes back what the message was counted as.
+    taking_back = next((name for name in change.told if name in (events.MAIL_SENT, events.MAIL_FAILED)), None)
     return [
-        outbox.emit(tenant, name, data | ({"was": was} if name in (events.MAIL_SENT, events.MAIL_FAILED) else {}), now)
-        for name in change.told
+        outbox.emit(tenant, name, data | ({"was": was} if name == taking_back else {}), now) for name in change.told
     ]
 
 

@@ -13,11 +13,13 @@ import css_inline
 from mjml import mjml2html
 
 from chalicelib.core.bounds import without_control
+from chalicelib.core.mail.markup import nesting, with_plain_attributes
 from chalicelib.features.templates.merging import check, merged
 from chalicelib.features.templates.model import Rendered, RenderFailed, Template
 
 _SUBJECT_BYTES = 998
 _HTML_MAX = 2_000_000
+_NESTING_MAX = 200
 _INCLUDE = re.compile(r"<\s*mj-include", re.IGNORECASE)
 _POSITION = re.compile(r"at position (\d+):")
 _BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
@@ -66,9 +68,12 @@ def _reachable(context: Mapping[str, Any]) -> dict[str, Any]:
 def _html(template: Template, tags: Mapping[str, Any]) -> str:
     html = merged(template.format, template.source, tags, is_markup=True)
     if template.format == "mjml":
+        _check_nesting(template, html, is_xml=True)
         html = _compiled(html)
+    _check_nesting(template, html, is_xml=False)
     try:
-        html = _inliner.inline(html)
+        # Attributes come out with < and > as they are, where they may be taken for tags.
+        html = with_plain_attributes(_inliner.inline(html))
     except (css_inline.InlineError, ValueError):
         raise RenderFailed(template.format, None, "Its styles can't be read.") from None
     if len(html) > _HTML_MAX:
@@ -77,6 +82,12 @@ def _html(template: Template, tags: Mapping[str, Any]) -> str:
         head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         html = _HEAD.sub(lambda found: found.group() + head, html, count=1)
     return html if html.lstrip()[:9].lower() == "<!doctype" else f"<!DOCTYPE html>{html}"
+
+
+def _check_nesting(template: Template, source: str, *, is_xml: bool) -> None:
+    """The libraries call themselves for each level, and end the whole process where they run out of stack."""
+    if nesting(source, is_xml=is_xml) > _NESTING_MAX:
+        raise RenderFailed(template.format, None, f"Its elements nest deeper than {_NESTING_MAX} levels.")
 
 
 def _compiled(source: str) -> str:

@@ -109,6 +109,9 @@ class RenderBody(Body):
     def _one(self) -> "RenderBody":
         if self.contact_id is not None and self.contact is not None:
             raise ValueError("give either contact_id or contact")
+        for given, name in ((self.contact, "traits"), (self.event, "properties")):
+            if given is not None and not isinstance(given.get(name) or {}, dict):
+                raise ValueError(f"{name} is an object")
         return self
 
 

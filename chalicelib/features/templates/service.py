@@ -144,6 +144,17 @@ def rendered(template: Template, context: dict[str, Any], subject: str | None = 
     return render(template, context, subject=subject)
 
 
+def subject_fault(subject: str) -> str | None:
+    """What is wrong with the merge tags of a subject; None where nothing is."""
+    from chalicelib.features.templates.merging import check
+
+    try:
+        check("subject", subject)
+    except RenderFailed as failed:
+        return failed.message
+    return None
+
+
 def shown_fault(failed: RenderFailed, field: str | None = None) -> ValidationFailed:
     """What a caller is told of a part that can't be rendered; `field` is where it stands in the request."""
     at = "" if failed.line is None else f"Line {failed.line}: "

@@ -83,7 +83,8 @@ def _audience(campaign: Campaign) -> str | None:
         return None
     if campaign.type == "broadcast":
         return campaign.segment_id
-    return campaign.trigger.segment_id if campaign.trigger is not None else None
+    # Nobody enters a paused lifecycle; whoever activates it again lets the walk begin anew.
+    return campaign.trigger.segment_id if campaign.trigger is not None and campaign.status == "active" else None
 
 
 def _begun(tenant: Tenant, campaign_id: str) -> Campaign | None:

@@ -58,6 +58,10 @@ def change(tenant: Tenant, campaign_id: str, patch: "CampaignPatch", now: int) -
             return before
         _check_change(before, after)
         _check(after)
+        if after.status in ("active", "paused") and (faults := _lacks(tenant, after)):
+            raise ValidationFailed(
+                "A campaign that is active or paused can't be changed to what can't be sent.", details=faults
+            )
         table.transact(_change_ops(tenant, before, after, now))
         return after
 
@@ -122,7 +126,7 @@ def _move(
 
 def _beginning(tenant: Tenant, before: Campaign, after: Campaign, now: int) -> list[Op]:
     """What makes a campaign that has not begun go out to those who are there already."""
-    if before.started_at is not None:
+    if before.started_at is not None and (after.type == "broadcast" or before.is_walked):
         return []
     if after.type == "broadcast":
         return _scheduled(tenant, before, after, now)
@@ -197,6 +201,9 @@ def _check(campaign: Campaign) -> None:
             parse(rules, path=path, has_cause=True)
         except ValidationFailed as refused:
             faults += refused.details
+    for n, step in enumerate(campaign.steps):
+        if step.subject is not None and (wrong := templates.subject_fault(step.subject)):
+            faults.append(detail(f"steps.{n}.subject", "template", wrong))
     if faults:
         raise ValidationFailed("The campaign is not valid.", details=faults)
 

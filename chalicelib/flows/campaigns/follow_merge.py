@@ -54,9 +54,10 @@ def _move(tenant: Tenant, source_id: str, campaign_id: str) -> None:
     theirs, ours = (campaigns.run(tenant, rows.get(key)) for key in keys)
     if theirs is None:
         return
-    # Its queue's message will find no run any more: what it left in doubt is noted here.
-    claimed = None if theirs.claimed is None else messaging.load(tenant, source_id, theirs.claimed)
-    doubt.note(tenant, claimed, projects.now(tenant))
+    # The queue's message of the run that ends finds it no more: what either left in doubt is noted here.
+    for each in (theirs, *([] if ours is None else [ours])):
+        if each.claimed is not None:
+            doubt.note(tenant, messaging.load(tenant, each.contact_id, each.claimed), projects.now(tenant))
     campaign, now = campaigns.catalog(tenant).campaigns.get(campaign_id), projects.now(tenant)
     stays = replace(theirs, contact_id=heir.id, version=0) if ours is None else joined(campaign, ours, theirs)
     table.transact(

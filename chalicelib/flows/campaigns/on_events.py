@@ -14,9 +14,10 @@ from chalicelib.features.campaigns.decision import Skip
 from chalicelib.features.campaigns.model import Campaign, Cause, Run, is_after, moved_on, next_step
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
+from chalicelib.features.messaging import service as messaging
 from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
-from chalicelib.flows.campaigns import send, standing, timing
+from chalicelib.flows.campaigns import doubt, send, standing, timing
 from chalicelib.flows.campaigns.send import Position
 from chalicelib.flows.campaigns.standing import Standing
 from chalicelib.platform import table
@@ -83,6 +84,9 @@ def _begin(tenant: Tenant, contact_id: str, campaign_id: str, cause: Cause, ente
     if campaign is None or read.contact is None or not _may_begin(campaign, before, cause, is_merge=is_merge):
         return
     if _is_wanted(tenant, read, campaign, read.contact, cause, now):
+        if before is not None and before.claimed is not None:
+            # The queue's message of the run before will not find it any more: what it left in doubt is noted here.
+            doubt.note(tenant, messaging.load(tenant, before.contact_id, before.claimed), now)
         begun = begin(read.contact, campaign, cause, entered_at, before)
         table.transact(begin_ops(tenant, read.contact, begun, before, now))
 

@@ -1,7 +1,5 @@
 """What dies, fails or comes twice while campaigns are sent: nobody gets a mail twice, and nothing is lost unseen."""
 
-import random
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -10,9 +8,11 @@ import pytest
 import time_machine
 
 from chalicelib.core import clock
+from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.messaging import service as messaging
 from chalicelib.flows.campaigns import doubt
-from chalicelib.workers import jobs, mails
+from chalicelib.platform import table
+from chalicelib.workers import mails
 from tests.support import pipeline
 from tests.support.mail_world import MailWorld
 from tests.support.post_office import not_answered, not_reached, refused
@@ -228,6 +228,47 @@ def test_what_the_mail_service_did_not_take_for_the_time_being_is_sent_later_onc
     assert len(live_mail.office.taken) == 1
 
 
+def test_what_was_not_taken_for_the_time_being_waits_though_an_earlier_mail_was_opened_meanwhile(
+    live_mail: MailWorld,
+) -> None:
+    campaign, message = one_due(live_mail)
+    (ada,) = live_mail.get("/v1/contacts")["data"]
+
+    def fail(_call: dict[str, Any]) -> None:
+        table.write(campaigns.note_happened(live_mail.tenant, ada["id"], campaign, "opened"))
+        raise refused("Throttling")
+
+    live_mail.office.before = fail
+    handed(live_mail, message)
+    live_mail.settle()
+    assert statuses(live_mail, campaign) == []
+    live_mail.office.before = lambda _: None
+    (due,) = live_mail.due_timers("campaign_step")
+    with time_machine.travel((due + 1) / 1_000, tick=False):
+        live_mail.fire("campaign_step")
+        live_mail.settle()
+    assert statuses(live_mail, campaign) == [("sent", None)]
+    opened = {"field": f"campaigns.{campaign}", "op": "in", "value": ["opened"]}
+    segment = live_mail.segment(opened)
+    assert live_mail.get(f"/v1/segments/{segment}")["contact_count"] == 1
+
+
+def test_what_was_not_taken_and_told_in_doubt_by_a_second_delivery_fails_at_once(live_mail: MailWorld) -> None:
+    campaign, message = one_due(live_mail)
+
+    def fail(_call: dict[str, Any]) -> None:
+        live_mail.office.before = lambda _: None
+        handed(live_mail, message)
+        raise refused("Throttling")
+
+    live_mail.office.before = fail
+    handed(live_mail, message)
+    live_mail.settle()
+    assert statuses(live_mail, campaign) == [("failed", "throttled")]
+    assert live_mail.stats(campaign) == {"failed": 1}
+    assert live_mail.office.taken == []
+
+
 def unsubscribed(world: MailWorld) -> None:
     (contact,) = world.get("/v1/contacts")["data"]
     world.ok(world.client.patch(f"/v1/contacts/{contact['id']}", {"unsubscribed": True}))
@@ -252,114 +293,3 @@ def test_what_forbids_the_mail_while_it_is_being_made_still_stops_it(
     handed(live_mail, message)
     assert live_mail.office.taken == []
     assert statuses(live_mail, campaign) == [("skipped", happening.__name__)]
-
-
-class Chaos:
-    """A broadcast to many, in which whoever works dies now and then, and what was done comes again."""
-
-    def __init__(self, world: MailWorld, count: int, seed: int) -> None:
-        self.world, self.count = world, count
-        self.chance = random.Random(seed)
-        self.killed: Counter[str] = Counter()
-        self.pages = 0
-        for n in range(count):
-            world.contact(f"c{n:04d}")
-        self.campaign = self._drafted(world.segment())
-
-    def _drafted(self, segment: str) -> str:
-        body = {
-            "name": "News",
-            "type": "broadcast",
-            "segment_id": segment,
-            "steps": [{"template_id": self.world.template()}],
-        }
-        made: str = self.world.ok(self.world.client.post("/v1/campaigns", body))["id"]
-        return made
-
-    def _comes_again(self, handle: pipeline.Handler) -> bool:
-        """A page that comes again walks on beside itself to the end: some do, not a fifth of hundreds."""
-        if handle is jobs.handle:
-            self.pages += 1
-            return self.pages in (1, 2, 5)
-        return self.chance.random() < 0.2
-
-    def _die(self, name: str, share: float) -> None:
-        if self.chance.random() < share:
-            self.killed[name] += 1
-            raise pipeline.Killed
-
-    def begin(self) -> None:
-        """Activate it, and let it be dangerous from then on."""
-        self.ask("activate")
-        self.world.receives = 100_000
-        # A walk of thousands of calls would never live to its end: each page is handed on as the next message.
-        self.world.jobs_time = 0
-        self.world.redelivering = self._comes_again
-        self.world.table.on_call = self.world.table.after_call = lambda name: self._die(name, 0.02)
-        self.world.office.before = self.world.office.after = lambda _call: self._die("ses", 0.05)
-
-    def ask(self, verb: str) -> None:
-        """Activate or pause it; whoever asks does not die."""
-        before = self.world.table.on_call, self.world.table.after_call
-        self.world.table.on_call = self.world.table.after_call = lambda _: None
-        self.world.ok(self.world.client.post(f"/v1/campaigns/{self.campaign}/{verb}", {}))
-        self.world.table.on_call, self.world.table.after_call = before
-
-    def end(self) -> None:
-        """Let all be done, and look at what came of it."""
-        self.world.settle()
-        self.world.table.on_call = self.world.table.after_call = lambda _: None
-        self.world.office.before = self.world.office.after = lambda _: None
-        self.world.redelivering = lambda _handle: False
-        got = Counter(posted.to for posted in self.world.office.taken)
-        assert self.killed
-        assert max(got.values()) == 1
-        rows = Counter(row["status"] for row in self.world.messages(self.campaign))
-        assert sum(rows.values()) == self.count
-        assert rows.keys() <= {"sent", "unconfirmed"}
-        # Who has none was killed between the claim and the mail service, which nobody can tell from a mail that left.
-        assert rows["unconfirmed"] >= self.count - len(got)
-        for posted in self.world.office.taken:
-            self.world.tell(posted, "Delivery", settled=False)
-        self.world.settle()
-        figures = self.world.stats(self.campaign)
-        assert figures["delivered"] == figures["sent"] == len(got)
-        assert figures.get("unconfirmed", 0) == self.count - len(got)
-        assert self.world.get(f"/v1/campaigns/{self.campaign}")["status"] == "completed"
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_broadcast_with_workers_killed_at_random_and_messages_redelivered_sends_nobody_two(
-    live_mail: MailWorld, seed: int
-) -> None:
-    chaos = Chaos(live_mail, 60, seed)
-    chaos.begin()
-    chaos.end()
-
-
-def _paused_in_the_middle(world: MailWorld, count: int) -> None:
-    chaos = Chaos(world, count, 7)
-    chaos.begin()
-    while len(world.office.taken) < count // 3:
-        waiting, world.mails = world.mails, []
-        world.mails = waiting[: count // 10]
-        world.run_mails()
-        world.mails += waiting[count // 10 :]
-        if not waiting:
-            assert world.run_bus() or world.run_jobs()
-    chaos.ask("pause")
-    before = len(world.office.taken)
-    world.settle()
-    assert len(world.office.taken) == before < count
-    chaos.ask("activate")
-    chaos.end()
-
-
-def test_paused_in_the_middle_nothing_leaves_any_more_and_resumed_the_rest_does(live_mail: MailWorld) -> None:
-    _paused_in_the_middle(live_mail, 90)
-
-
-@pytest.mark.prove
-@pytest.mark.timeout(1_800)
-def test_so_it_is_with_a_broadcast_to_5000(live_mail: MailWorld) -> None:
-    _paused_in_the_middle(live_mail, 5_000)

@@ -8,6 +8,7 @@ the queue's message notes so, and the mail service's own word settles it.
 """
 
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from chalicelib.core import clock, events
 from chalicelib.features.campaigns import service as campaigns
@@ -200,15 +201,30 @@ def _record_kept(tenant: Tenant, at: Position, claimed: Message, composed: Compo
 
 def _release(tenant: Tenant, at: Position, claimed: Message) -> None:
     """Undo the claim of a mail that was surely not sent, and try again in a while."""
-    key = campaigns.run_key(tenant, at.contact.id, at.campaign.id)
-    stands = campaigns.run(tenant, table.get(key))
-    if stands is None or stands.version != at.run.version + 1:
-        # It went on meanwhile: the contact was merged, or its event ended the run.
-        _record(tenant, claimed, lambda known: messages.refused(known, "throttled"), at.now)
-        return
-    later = replace(at.run, due_at=at.now + _AGAIN, held=claimed.step_id, version=stands.version)
-    follows = timing.follow_ops(tenant, later, at.now, before=stands.due_at)
-    table.transact([messaging.removal(tenant, claimed), campaigns.save_run(tenant, later), *follows])
+
+    def act() -> None:
+        stands = campaigns.run(tenant, table.get(campaigns.run_key(tenant, at.contact.id, at.campaign.id)))
+        known = messaging.load(tenant, claimed.contact_id, claimed.id)
+        if known is None or known.status != "sending" or not _stands_behind(stands, at.run, claimed):
+            # The run went on, ended or moved meanwhile, or the message was told as one in doubt.
+            messaging.amend(
+                tenant, claimed.contact_id, claimed.id, lambda one: messages.refused(one, "throttled"), at.now
+            )
+            return
+        # What the contact did of earlier mails meanwhile stays noted.
+        happened = at.run.happened | (stands.happened - {"sent"})
+        later = replace(at.run, due_at=at.now + _AGAIN, held=claimed.step_id, happened=happened, version=stands.version)
+        follows = timing.follow_ops(tenant, later, at.now, before=stands.due_at)
+        table.transact([messaging.removal(tenant, known), campaigns.save_run(tenant, later), *follows])
+
+    campaigns.retried(act)
+
+
+def _stands_behind(stands: Run | None, before: Run, claimed: Message) -> TypeGuard[Run]:
+    """True where the message is still the last that was claimed in its run, which nothing else has ended."""
+    if stands is None or stands.id != before.id or stands.status not in ("running", "completed"):
+        return False
+    return stands.claimed == claimed.id and len(stands.done) == len(before.done) + 1
 
 
 def _skip(tenant: Tenant, at: Position, decided: Skip) -> None:

@@ -1,7 +1,6 @@
 """Campaigns: sequences and broadcasts, what they would send, and what became of what they sent."""
 
 from chalicelib.core.clock import iso
-from chalicelib.core.durations import parse_duration
 from chalicelib.core.schema import EmptyBody, Page
 from chalicelib.edge.call import Call
 from chalicelib.edge.router import Router
@@ -16,6 +15,7 @@ from chalicelib.features.campaigns.schemas import (
     SimulateBody,
     StatsAnswer,
     shown,
+    until,
 )
 from chalicelib.features.messaging.schemas import MessageAnswer, MessagesQuery
 from chalicelib.flows.campaigns import define, preview, read_stats, sample, simulate
@@ -150,6 +150,6 @@ def preview_campaign(call: Call[None, None]) -> PreviewAnswer:
 )
 def simulate_campaign(call: Call[None, SimulateBody]) -> SimulationAnswer:
     """Play a campaign against the project as it stands: who gets what and when, who not and why. Nothing is sent."""
-    until = call.now + parse_duration(call.body.until)
-    result = simulate.run(call.tenant, call.path["campaign_id"], call.now, until)
-    return simulated(result.mails, result.skipped, result.reasons, call.now, until)
+    end = until(call.body, call.now)
+    result = simulate.run(call.tenant, call.path["campaign_id"], call.now, end)
+    return simulated(result.mails, result.skipped, result.reasons, call.now, end)

@@ -1,6 +1,7 @@
 """The links in mails: the picture that tells of its opening, links on their way, and leaving the list."""
 
 from chalicelib.core.mail.agents import is_machine
+from chalicelib.core.mail.links import ascii_url
 from chalicelib.edge.call import Call, Reply
 from chalicelib.edge.pages import page
 from chalicelib.edge.requests import Request
@@ -37,7 +38,7 @@ def follow_link(call: Call[None, None]) -> Reply:
         return _broken()
     if _is_person(call.request):
         track.fetched(token)
-    return Reply("", status=_FOUND, headers={"Location": token.url} | _KEPT_NOWHERE)
+    return Reply("", status=_FOUND, headers={"Location": ascii_url(token.url)} | _KEPT_NOWHERE)
 
 
 @router.get("/u/{token}", access="public")

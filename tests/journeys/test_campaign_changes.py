@@ -174,3 +174,30 @@ def test_who_is_in_the_segment_already_starts_too_where_a_pause_came_between(tes
     assert paused == [200]
     test_mail.move(campaign, "activate")
     assert sorted(mail["to"] for mail in test_mail.mailbox()) == [f"c{n}@example.com" for n in range(3)]
+
+
+def test_a_segment_that_only_the_rules_of_an_active_campaign_read_is_not_deleted(test_mail: MailWorld) -> None:
+    first, second = test_mail.segment(name="A"), test_mail.segment(name="B")
+    rules = [
+        {"operator": "AND", "conditions": [{"field": "segments", "op": "contains", "value": each}]}
+        for each in (first, second)
+    ]
+    trigger = {"event": "signed_up", "filters": rules[0]}
+    campaign = test_mail.lifecycle({"conditions": rules[1]}, trigger=trigger)
+    for segment in (first, second):
+        assert test_mail.client.delete(f"/v1/segments/{segment}").status == 409
+    test_mail.move(campaign, "archive")
+    for segment in (first, second):
+        assert test_mail.client.delete(f"/v1/segments/{segment}").status == 200
+
+
+def test_a_simulation_goes_to_a_moment_as_to_a_duration(test_mail: MailWorld) -> None:
+    test_mail.contact("ada")
+    path = f"/v1/campaigns/{test_mail.lifecycle()}/simulate"
+    moment = clock.iso(test_mail.now + DAY)
+    assert test_mail.ok(test_mail.client.post(path, {"until": moment})) == test_mail.ok(
+        test_mail.client.post(path, {"until": "1d"})
+    )
+    for wrong in (clock.iso(test_mail.now - 1), clock.iso(test_mail.now + 366 * DAY), "tomorrow", "366d"):
+        answer = test_mail.client.post(path, {"until": wrong})
+        assert (answer.status, answer.json["error"]["details"][0]["field"]) == (422, "until")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.mail.agents import is_machine
-from chalicelib.core.mail.links import MAX_LINKS, tracked
+from chalicelib.core.mail.links import MAX_LINKS, ascii_url, tracked
 
 KEEP = "https://mail.acme.test/u/leave"
 PIXEL = "https://mail.acme.test/o/pixel"
@@ -133,3 +133,15 @@ def test_no_agent_takes_long_to_look_at(agent: str) -> None:
     began = time.process_time()
     is_machine(agent)
     assert time.process_time() - began < 0.2
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://acme.test/?q=日本#é", "https://acme.test/?q=%E6%97%A5%E6%9C%AC#%C3%A9"),
+        ("https://bücher.test/a?b=%20&c=[1]", "https://xn--bcher-kva.test/a?b=%20&c=[1]"),
+        ("https://acme.test/a%2Fb?x=1&y=2", "https://acme.test/a%2Fb?x=1&y=2"),
+    ],
+)
+def test_a_url_is_said_in_ascii_and_leads_to_the_same_place(url: str, said: str) -> None:
+    assert ascii_url(url) == said

@@ -4,9 +4,12 @@ The text is not parsed and written anew: what mail programs make of odd markup, 
 """
 
 import re
+import string
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape, unescape
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from chalicelib.core.mail.markup import attribute, start_tags
 
@@ -40,6 +43,16 @@ def tracked(
     to = dict(zip(links, through(links), strict=True))
     pixel = f'<img src="{escape(pixel_url)}" width="1" height="1" alt="" style="opacity:0;border:0">'
     return Tracked(_with_pixel(_replaced(html, to), pixel), _in_text(text, to), links)
+
+
+def ascii_url(url: str) -> str:
+    """The URL as a header can say it: its host by IDNA, the rest percent-encoded, what is ASCII as it was."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if not host.isascii():
+        with suppress(UnicodeError):  # a name that IDNA does not know is percent-encoded like the rest
+            url = urlunsplit(parts._replace(netloc=parts.netloc.replace(host, host.encode("idna").decode("ascii"))))
+    return quote(url, safe=string.printable.strip())
 
 
 def _urls(html: str) -> Iterator[tuple[int, int, str]]:

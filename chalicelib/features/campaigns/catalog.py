@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+from chalicelib.core.rules.needs import reads
+from chalicelib.core.rules.parse import parse
 from chalicelib.features.campaigns.decision import Compiled, compiled
 from chalicelib.features.campaigns.model import Campaign
 
@@ -43,8 +45,16 @@ class Catalog:
             each.id
             for each in self.campaigns.values()
             if each.status in ("active", "paused")
-            and (segment_id in each.uses_segments or any(step.template_id == template_id for step in each.steps))
+            and (segment_id in _segments_of(each) or any(step.template_id == template_id for step in each.steps))
         ]
+
+
+def _segments_of(campaign: Campaign) -> set[str | None]:
+    """All segments that a campaign names, in its rules too."""
+    filters = campaign.trigger.filters if campaign.trigger is not None else None
+    rules = [each for each in (filters, *(step.conditions for step in campaign.steps)) if each is not None]
+    named: set[str | None] = {*campaign.uses_segments}
+    return named.union(*(reads(parse(each, has_cause=True)).segments for each in rules))
 
 
 def _trigger_events(campaign: Campaign) -> Iterable[str]:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from chalicelib.core.bounds import MAX_NAME_BYTES, has_control
-from chalicelib.core.clock import DAY, iso
+from chalicelib.core.clock import DAY, iso, parse_instant
 from chalicelib.core.durations import parse_duration
+from chalicelib.core.errors import ValidationFailed, detail
 from chalicelib.core.schema import Answer, Body, Instant, Line, NotNull, PageQuery
 from chalicelib.features.campaigns.model import (
     MAX_STEPS,
@@ -33,6 +34,14 @@ _STEP_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def _delay(text: str) -> str:
     if parse_duration(text) > _DELAY_MAX:
         raise ValueError("a delay is 365d at the most")
+    return text
+
+
+def _until(text: str) -> str:
+    try:
+        parse_instant(text)
+    except ValueError:
+        return _delay(text)
     return text
 
 
@@ -148,7 +157,11 @@ class SampleBody(Body):
 class SimulateBody(Body):
     """How far to play the campaign."""
 
-    until: Annotated[Delay, Field(description="A duration from now, at most 365d.", examples=["30d"])] = "30d"
+    until: Annotated[
+        str,
+        AfterValidator(_until),
+        Field(description="A duration from now, or a moment; at most 365d from now.", examples=["30d"]),
+    ] = "30d"
 
 
 class CampaignsQuery(PageQuery):
@@ -323,6 +336,18 @@ def shown(campaign: Campaign) -> CampaignAnswer:
         activated_at=_iso(campaign.activated_at),
         completed_at=_iso(campaign.completed_at),
     )
+
+
+def until(body: SimulateBody, now: int) -> int:
+    """The moment until which to play, in ms. Raises ValidationFailed for one before now, or too far from it."""
+    try:
+        moment = parse_instant(body.until)
+    except ValueError:
+        return now + parse_duration(body.until)
+    if not now <= moment <= now + _DELAY_MAX:
+        message = "The moment is not before now, and at most 365d from it."
+        raise ValidationFailed("The request breaks a rule.", details=[detail("until", "range", message)])
+    return moment
 
 
 def _iso(moment: int | None) -> str | None:

@@ -269,3 +269,13 @@ def test_a_contacts_text_in_an_attribute_is_no_markup_to_whoever_looks_for_tags(
     made = render(template(source, form), CONTEXT | {"contact": {"email": "a@example.com", "traits": {"name": name}}})  # type: ignore[arg-type]
     for fragment in ("<a href='https://evil", "<form", "</body>"):
         assert made.html.count(fragment) == (1 if fragment == "</body>" else 0)
+
+
+@pytest.mark.parametrize("hidden", ["<!-- {{ unsubscribe_url }} -->", "<!-- <a href='{{ unsubscribe_url }}'>x</a> -->"])
+def test_a_way_out_that_nobody_sees_is_none(hidden: str) -> None:
+    assert ">Unsubscribe</a>" in html(f"<p>Hi</p>{hidden}")
+
+
+def test_a_way_out_in_the_preheader_alone_is_none() -> None:
+    made = render(template("<p>Hi</p>", preheader="{{ unsubscribe_url }}"), CONTEXT)
+    assert ">Unsubscribe</a>" in made.html

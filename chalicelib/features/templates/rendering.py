@@ -5,7 +5,7 @@ The libraries that do it load slowly, so whoever renders seldom imports this whe
 
 import re
 from collections.abc import Mapping
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,7 +13,7 @@ import css_inline
 from mjml import mjml2html
 
 from chalicelib.core.bounds import without_control
-from chalicelib.core.mail.markup import nesting, with_plain_attributes
+from chalicelib.core.mail.markup import attribute, nesting, start_tags, with_plain_attributes
 from chalicelib.features.templates.merging import check, merged
 from chalicelib.features.templates.model import Rendered, RenderFailed, Template
 
@@ -41,7 +41,7 @@ def render(template: Template, context: Mapping[str, Any], *, subject: str | Non
     leave = str(context["unsubscribe_url"])
     html = _html(template, tags)
     html = _with_preheader(html, template, tags)
-    if escape(leave) not in html and leave not in html:
+    if not _has_way_out(html, leave):
         html = _before_end(html, _footer_html(context, leave))
     text = _text(html) if template.text is None else merged("text", template.text, tags, is_markup=False)
     if leave not in text:
@@ -124,6 +124,12 @@ def _sender(context: Mapping[str, Any]) -> list[str]:
     project = context.get("project") or {}
     address = str(project.get("postal_address") or "")
     return [str(project.get("sender_name") or project.get("name") or ""), *address.splitlines()]
+
+
+def _has_way_out(html: str, leave: str) -> bool:
+    """True where a link leads there; that it stands in a comment or a hidden line helps nobody."""
+    links = (attribute(html, tag, "href") for tag in start_tags(html) if tag.name in ("a", "area"))
+    return any(unescape(html[slice(*at)].strip("\"'")) == leave for at in links if at is not None)
 
 
 def _before_end(html: str, addition: str) -> str:

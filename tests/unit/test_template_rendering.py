@@ -250,9 +250,9 @@ def test_no_source_does_anything_but_render_or_fail(source: str, form: Format) -
         ("mjml", mjml(f"<mj-text>{'<div>' * 15_000}</mj-text>")),
     ],
 )
-def test_what_nests_too_deep_for_the_libraries_is_refused_before_they_see_it(form: str, source: str) -> None:
+def test_what_nests_too_deep_for_the_libraries_is_refused_before_they_see_it(form: Format, source: str) -> None:
     with pytest.raises(RenderFailed, match="nest deeper"):
-        html(source, form)  # type: ignore[arg-type]
+        html(source, form)
 
 
 def test_many_elements_beside_each_other_are_not_deep() -> None:
@@ -262,11 +262,11 @@ def test_many_elements_beside_each_other_are_not_deep() -> None:
 
 
 @pytest.mark.parametrize("form", ["html", "mjml"])
-def test_a_contacts_text_in_an_attribute_is_no_markup_to_whoever_looks_for_tags(form: str) -> None:
+def test_a_contacts_text_in_an_attribute_is_no_markup_to_whoever_looks_for_tags(form: Format) -> None:
     image = "<{} src='https://acme.test/i.png' alt='{{{{ contact.name }}}}' />"
     source = f"<p>{image.format('img')}</p>" if form == "html" else mjml(image.format("mj-image"))
     name = "<a href='https://evil.test/'><form action=https://evil.test/x></body>"
-    made = render(template(source, form), CONTEXT | {"contact": {"email": "a@example.com", "traits": {"name": name}}})  # type: ignore[arg-type]
+    made = render(template(source, form), CONTEXT | {"contact": {"email": "a@example.com", "traits": {"name": name}}})
     for fragment in ("<a href='https://evil", "<form", "</body>"):
         assert made.html.count(fragment) == (1 if fragment == "</body>" else 0)
 

@@ -44,10 +44,10 @@ class MailWorld(HookWorld):
         """The moments of the live project's timers of that kind."""
         return sorted(row["moment"] for row in self.table.rows.values() if row.get("kind") == kind)
 
-    def fire(self, kind: str) -> None:
-        """Let the timers of that kind fire as if their moment had come."""
+    def fire(self, kind: str, until: int | None = None) -> None:
+        """Let the timers of that kind fire as if their moment had come, or those whose moment has come by then."""
         for key, row in list(self.table.rows.items()):
-            if row.get("kind") == kind:
+            if row.get("kind") == kind and (until is None or row["moment"] <= until):
                 name = key.sk.removeprefix("TIMER#")
                 timers.fire_due(self.tenant, key.pk, name, row["moment"], row["moment"])
 
@@ -97,7 +97,7 @@ class MailWorld(HookWorld):
         return self.activated(body | fields)
 
     def activated(self, body: dict[str, Any]) -> str:
-        """The id of a new campaign after its activation."""
+        """The id of a new campaign after its activation, and all that this causes."""
         made: str = self.ok(self.client.post("/v1/campaigns", body))["id"]
         self.move(made, "activate")
         return made

@@ -88,9 +88,12 @@ def test_the_next_step_is_due_by_its_delay_after_the_one_before_as_it_really_hap
 
 def test_a_step_held_back_is_due_when_it_was_told_to_wait_for() -> None:
     campaign = _campaign("a", "b")
-    held = _run(campaign).waiting("a", 90_000, is_paced=True)
+    held = _run(campaign).waiting("a", 90_000, "campaign")
     assert moved_on(campaign, held).due_at == 90_000
-    assert (held.has_turn(90_000), held.has_turn(95_000)) == (True, False)
+    assert [held.has_turn("campaign", at) for at in (90_000, 94_999, 95_000)] == [True, True, False]
+    assert not held.has_turn("account", 90_000)
+    assert _run(campaign).waiting("a", 90_000, "account").has_turn("campaign", 90_000)
+    assert not _run(campaign).waiting("a", 90_000, None).has_turn("campaign", 90_000)
     assert moved_on(_campaign("b", "a"), held).due_at == 1_000  # it was held for another step
 
 

@@ -19,6 +19,9 @@ _TURN_LASTS = 5 * clock.SECOND
 
 Type = Literal["lifecycle", "broadcast"]
 Status = Literal["draft", "active", "paused", "completed", "archived"]
+Pace = Literal["campaign", "account"]
+"""Whose rate: that of the campaign, or that of the account with the mail service."""
+
 RunStatus = Literal["running", "completed", "exited", "merged", "deleted"]
 SkipReason = Literal[
     "unsubscribed", "bounced", "complained", "no_email", "deleted", "paused_marketing", "condition", "exited"
@@ -115,7 +118,8 @@ class Run:
     `done` has the ids of the steps that were sent or skipped, in that order, and `index` where the last of them stood.
     `anchor` is the moment from which the next delay counts. `due_at` is where its timer stands, or stood when it was
     queued. `held` says of the step held back until `due_at`, by quiet hours or the campaign's rate, which one it is;
-    `is_paced` that its turn in the rate was given. `happened` is what the contact has got and done of it: `sent opened
+    `paced_by` whose
+    rate gave it that moment as its turn. `happened` is what the contact has got and done of it: `sent opened
     clicked`. `claimed` is the message that was claimed last. `number` counts the contact's runs in the campaign,
     `version` writes.
     """
@@ -132,7 +136,7 @@ class Run:
     done: tuple[str, ...] = ()
     index: int = -1
     held: str | None = None
-    is_paced: bool = False
+    paced_by: Pace | None = None
     happened: frozenset[str] = frozenset()
     claimed: str | None = None
     version: int = 0
@@ -149,21 +153,24 @@ class Run:
             index=index,
             anchor=now,
             held=None,
-            is_paced=False,
+            paced_by=None,
             happened=self.happened | ({"sent"} if claimed else set()),
             claimed=claimed or self.claimed,
         )
 
-    def waiting(self, step_id: str, until: int, *, is_paced: bool) -> "Run":
-        """The run whose next step is held back; `is_paced` where that moment is its turn in the rate."""
-        return replace(self, due_at=until, held=step_id, is_paced=is_paced)
+    def waiting(self, step_id: str, until: int, paced_by: Pace | None) -> "Run":
+        """The run whose next step is held back until its turn in that rate, if it is a rate that holds it."""
+        return replace(self, due_at=until, held=step_id, paced_by=paced_by)
 
-    def has_turn(self, now: int) -> bool:
-        """True where its turn in the rate has come just now: one that was not used is given away."""
-        return self.is_paced and now - self.due_at < _TURN_LASTS
+    def has_turn(self, pace: Pace, now: int) -> bool:
+        """True where its turn in that rate has come just now: one that was not used is given away.
+
+        Whoever waits for the account's turn has had that of the campaign.
+        """
+        return self.paced_by in (pace, "account") and now - self.due_at < _TURN_LASTS
 
     def ended(self, status: RunStatus) -> "Run":
-        return replace(self, status=status, held=None, is_paced=False)
+        return replace(self, status=status, held=None, paced_by=None)
 
 
 @dataclass(frozen=True, slots=True)

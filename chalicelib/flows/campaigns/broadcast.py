@@ -137,7 +137,7 @@ def _run_ops(tenant: Tenant, campaign: Campaign, wanted: Sequence[tuple[Contact,
 def first_run(campaign: Campaign, contact: Contact, turn: int, now: int) -> Run:
     """The contact's run in a broadcast, whose turn in the rate comes at that moment."""
     begun = on_events.begin(contact, campaign, Cause(campaign.id, now), now, None)
-    return begun if campaign.rate_per_second is None else begun.waiting(campaign.steps[0].id, turn, is_paced=True)
+    return begun if campaign.rate_per_second is None else begun.waiting(campaign.steps[0].id, turn, "campaign")
 
 
 def _take_in(tenant: Tenant, campaign: Campaign, contact_ids: Sequence[str]) -> None:

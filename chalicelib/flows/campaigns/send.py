@@ -13,7 +13,7 @@ from typing import TypeGuard
 from chalicelib.core import clock, events
 from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.campaigns.decision import Decision, Finished, Hold, NotYet, Send, Skip, decide
-from chalicelib.features.campaigns.model import Campaign, Run, SkipReason, Step, moved_on
+from chalicelib.features.campaigns.model import Campaign, Pace, Run, SkipReason, Step, moved_on
 from chalicelib.features.campaigns.service import Due
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
@@ -86,7 +86,7 @@ def _do(tenant: Tenant, at: Position, decided: Decision) -> None:
     elif isinstance(decided, Finished):
         table.transact([campaigns.save_run(tenant, at.run.ended("completed"))])
     elif isinstance(decided, Hold):
-        _wait(tenant, at, at.run.waiting(decided.step.id, decided.until, is_paced=False))
+        _wait(tenant, at, at.run.waiting(decided.step.id, decided.until, None))
     elif isinstance(decided, Skip):
         _skip(tenant, at, decided)
     else:
@@ -99,10 +99,10 @@ def _wait(tenant: Tenant, at: Position, later: Run) -> None:
 
 
 def _send_in_turn(tenant: Tenant, at: Position, decided: Send) -> None:
-    """Send the step, if the campaign's rate gives it its turn now."""
-    turn = at.now if at.run.has_turn(at.now) else _turn(tenant, at)
+    """Send the step, if it is its turn now, in the campaign's rate and in the account's."""
+    turn, pace = _turn(tenant, at)
     if turn > at.now:
-        _wait(tenant, at, at.run.waiting(decided.step.id, turn, is_paced=True))
+        _wait(tenant, at, at.run.waiting(decided.step.id, turn, pace))
         return
     composed = compose.run(
         tenant, decided.step, at.contact, at.read.project, at.run.cause, at.now, at.read.catalog.version
@@ -113,16 +113,19 @@ def _send_in_turn(tenant: Tenant, at: Position, decided: Send) -> None:
     _hand_over(tenant, at, _claim(tenant, at, decided, composed), composed)
 
 
-def _turn(tenant: Tenant, at: Position) -> int:
-    """When it is the mail's turn in the campaign's rate, and in that of the account with the mail service."""
-    (turn,) = campaigns.take_turn(tenant, at.campaign, at.now)
-    if tenant.is_test or turn > at.now:
-        return turn
-    account = mail.take_turn()
-    wait = account - clock.system_ms()
+def _turn(tenant: Tenant, at: Position) -> tuple[int, Pace]:
+    """When it is the mail's turn, and in whose rate; for a turn that comes in a moment it is waited here."""
+    if not at.run.has_turn("campaign", at.now):
+        (turn,) = campaigns.take_turn(tenant, at.campaign, at.now)
+        if turn > at.now:
+            return turn, "campaign"
+    if tenant.is_test or at.run.has_turn("account", at.now):
+        return at.now, "account"
+    turn = mail.take_turn()
+    wait = turn - clock.system_ms()
     if 0 < wait <= _WAITED_FOR:
         clock.sleep(wait / clock.SECOND)
-    return account if wait > _WAITED_FOR else at.now
+    return (turn if wait > _WAITED_FOR else at.now), "account"
 
 
 def _claim(tenant: Tenant, at: Position, decided: Send, composed: Composed) -> Message:
@@ -213,7 +216,7 @@ def _release(tenant: Tenant, at: Position, claimed: Message) -> None:
             return
         # What the contact did of earlier mails meanwhile stays noted.
         happened = at.run.happened | (stands.happened - {"sent"})
-        later = replace(at.run, due_at=at.now + _AGAIN, held=claimed.step_id, happened=happened, version=stands.version)
+        later = replace(at.run, due_at=at.now + _AGAIN, held=claimed.step_id, paced_by=None, happened=happened, version=stands.version)
         follows = timing.follow_ops(tenant, later, at.now, before=stands.due_at)
         table.transact([messaging.removal(tenant, known), campaigns.save_run(tenant, later), *follows])
 

@@ -146,14 +146,14 @@ class _Play:
                 self._again(actor, run, decided.due)
                 return
             if isinstance(decided, Hold):
-                self._again(actor, run.waiting(decided.step.id, decided.until, is_paced=False), decided.until)
+                self._again(actor, run.waiting(decided.step.id, decided.until, None), decided.until)
                 return
             if isinstance(decided, Skip):
                 self._note(actor, decided.index, decided.step, now, decided.reason)
             else:
-                turn = now if run.has_turn(now) else self._turn(now)
+                turn = now if run.has_turn("campaign", now) else self._turn(now)
                 if turn > now:
-                    self._again(actor, run.waiting(decided.step.id, turn, is_paced=True), turn)
+                    self._again(actor, run.waiting(decided.step.id, turn, "campaign"), turn)
                     return
                 self._note(actor, decided.index, decided.step, now, None)
             claimed = None if isinstance(decided, Skip) else "simulated"

@@ -17,7 +17,7 @@ from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.activity.model import Event
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact, Stamp
-from chalicelib.features.contacts.names import Names, Resolved
+from chalicelib.features.contacts.names import JoinedBy, Names, Resolved
 from chalicelib.features.contacts.rules import Directory
 from chalicelib.features.projects import service as projects
 from chalicelib.features.projects.service import Scoring
@@ -156,22 +156,16 @@ def _write_alone(tenant: Tenant, event: Accepted, written: _Written, scoring: Sc
         return False
     contact = resolved.contact
     rows = _rows(tenant, event, resolved, directory, scoring)
-    by = "alias" if event.type == "alias" else "identify"
+    by = JoinedBy("alias" if event.type == "alias" else "identify", event.received_at, event.is_past)
     ops = [
         *rows,
         *contacts.saving(tenant, contact, directory),
         *contacts.tagged(tenant, contact, resolved.tags_before),
-        *(
-            op
-            for source in resolved.joined
-            for op in contacts.joined(tenant, contact, source, by, event.received_at, resolved.changed)
-        ),
+        *(op for source in resolved.joined for op in contacts.joined(tenant, contact, source, by, resolved.changed)),
         *(
             op
             for loser in resolved.lost.values()
-            for op in contacts.lost(
-                tenant, loser, contact, directory, event.received_at, resolved.lost_fields[loser.id]
-            )
+            for op in contacts.lost(tenant, loser, contact, directory, by, resolved.lost_fields[loser.id])
         ),
     ]
     chunk = _Chunk([event], rows, ops)

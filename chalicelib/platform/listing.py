@@ -21,6 +21,9 @@ _QUERY_COUNTS = 5
 _ANSWER_BYTES = 5_000_000
 """Lambda answers at most 6 MB, escapes included."""
 
+LAGS_S = 2
+"""Seconds after which a list has what was written, with room: an index lags its table by less than one."""
+
 FIRST = "0"
 LAST = "~"
 """Bounds below and above every sort key that begins with a moment."""

@@ -68,49 +68,6 @@ def test_the_preview_is_what_is_then_sent_by_number_and_by_reason(test_mail: Mai
     assert (again["recipients"], again["excluded"]) == (0, {})
 
 
-def test_a_scheduled_broadcast_goes_to_who_is_a_member_then(test_mail: MailWorld) -> None:
-    segment = test_mail.segment({"field": "events.login", "op": "count_gte", "value": 1, "window": "2d"})
-    start = test_mail.now
-    for name in ("ada", "bob"):
-        test_mail.contact(name)
-        test_mail.track(name, "login")
-    campaign = test_mail.broadcast(segment, scheduled_at=clock.iso(start + 3 * DAY))
-    test_mail.advance(2 * DAY)
-    assert test_mail.mailbox() == []
-    test_mail.track("bob", "login")
-    test_mail.advance(5 * DAY)
-    assert [(mail["to"], mail["sent_at"]) for mail in test_mail.mailbox()] == [
-        ("bob@example.com", clock.iso(start + 3 * DAY))
-    ]
-    assert test_mail.get(f"/v1/campaigns/{campaign}")["status"] == "completed"
-
-
-def test_the_moment_of_a_scheduled_broadcast_can_be_changed_until_it_has_begun(test_mail: MailWorld) -> None:
-    start = test_mail.now
-    test_mail.contact("ada")
-    segment = test_mail.segment()
-    campaign = test_mail.broadcast(segment, scheduled_at=clock.iso(start + 3 * DAY))
-    path = f"/v1/campaigns/{campaign}"
-    test_mail.ok(test_mail.client.patch(path, {"scheduled_at": clock.iso(start + DAY)}))
-    test_mail.settle()
-    test_mail.advance(2 * DAY)
-    assert [mail["sent_at"] for mail in test_mail.mailbox()] == [clock.iso(start + DAY)]
-    assert test_mail.client.patch(path, {"scheduled_at": clock.iso(start + 9 * DAY)}).status == 409
-    test_mail.advance(5 * DAY)
-    assert len(test_mail.mailbox()) == 1
-
-
-def test_a_scheduled_broadcast_that_is_paused_waits_and_is_not_lost(test_mail: MailWorld) -> None:
-    start = test_mail.now
-    test_mail.contact("ada")
-    campaign = test_mail.broadcast(test_mail.segment(), scheduled_at=clock.iso(start + DAY))
-    test_mail.move(campaign, "pause")
-    test_mail.advance(3 * DAY)
-    assert test_mail.mailbox() == []
-    test_mail.move(campaign, "activate")
-    assert [mail["sent_at"] for mail in test_mail.mailbox()] == [clock.iso(start + 3 * DAY)]
-
-
 def test_a_paced_broadcast_gives_each_second_what_its_rate_says(test_mail: MailWorld) -> None:
     people(test_mail, 24)
     start = test_mail.now

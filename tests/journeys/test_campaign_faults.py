@@ -219,10 +219,10 @@ def test_what_the_mail_service_did_not_take_for_the_time_being_is_sent_later_onc
     handed(live_mail, message)
     assert statuses(live_mail, campaign) == []
     assert live_mail.stats(campaign) == {}
-    due = live_mail.due_timers("campaign_step")
+    due = live_mail.due_timers(campaigns.STEP)
     assert [round((moment - clock.system_ms()) / clock.MINUTE) for moment in due] == [1]
     with time_machine.travel((due[0] + 1) / 1_000, tick=False):
-        live_mail.fire("campaign_step")
+        live_mail.fire(campaigns.STEP)
         live_mail.settle()
     assert statuses(live_mail, campaign) == [("sent", None)]
     assert len(live_mail.office.taken) == 1
@@ -243,9 +243,9 @@ def test_what_was_not_taken_for_the_time_being_waits_though_an_earlier_mail_was_
     live_mail.settle()
     assert statuses(live_mail, campaign) == []
     live_mail.office.before = lambda _: None
-    (due,) = live_mail.due_timers("campaign_step")
+    (due,) = live_mail.due_timers(campaigns.STEP)
     with time_machine.travel((due + 1) / 1_000, tick=False):
-        live_mail.fire("campaign_step")
+        live_mail.fire(campaigns.STEP)
         live_mail.settle()
     assert statuses(live_mail, campaign) == [("sent", None)]
     opened = {"field": f"campaigns.{campaign}", "op": "in", "value": ["opened"]}

@@ -100,7 +100,7 @@ def test_a_deleted_contact_is_in_no_segment(client: Client, tenant: Tenant) -> N
     assert members(client, segment["id"]) == set()
     pipeline.drain()
     assert count(client, segment["id"]) == 0
-    left = [row for prefix in ("SEG#", "TIMER#segments", "MEMBERSHIPS") for row in pipeline.rows(tenant, prefix)]
+    left = [row for prefix in ("SEG#", "TIMER#memberships", "MEMBERSHIPS") for row in pipeline.rows(tenant, prefix)]
     assert [row for row in left if "#C#" in row["PK"]] == []
 
 

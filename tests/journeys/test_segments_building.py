@@ -11,6 +11,7 @@ from chalicelib.core.errors import ValidationFailed
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
+from chalicelib.features.segments.model import Occasion
 from chalicelib.features.timers import service as timers
 from chalicelib.flows.segments import build, change_members, define, rescore, settle
 from chalicelib.platform import keys, table
@@ -201,17 +202,17 @@ def test_a_late_judge_does_not_let_in_again_who_has_left(tenant: Tenant, monkeyp
     (person,) = contacts.listing(tenant, contacts.Filter(), 2, None)[0]
     for moment, expected in ((NOW + 1, True), (NOW + 30 * 60_000, False), (NOW + 2, False)):
         monkeypatch.setattr(projects, "now", lambda _tenant, moment=moment: moment)
-        after = settle.run(tenant, person.id, {segment.id: "event"}, segments.catalog(tenant))
+        after = settle.run(tenant, person.id, {segment.id: Occasion("event")}, segments.catalog(tenant))
         assert after is not None
         assert after.of(segment.id).is_member is expected
 
 
 def test_a_timer_that_was_set_anew_while_it_fired_stays(tenant: Tenant) -> None:
     owner = tenant.contact("cntct_1").pk
-    fired = timers.Timer("segments", "segments", NOW)
-    table.transact(timers.set_ops(tenant, owner, "segments", "segments", NOW + 1))
+    fired = timers.Timer(settle.TIMER, settle.TIMER, NOW)
+    table.transact(timers.set_ops(tenant, owner, settle.TIMER, settle.TIMER, NOW + 1))
     timers.drop(tenant, owner, fired)
-    assert timers.find(tenant, owner, "segments") is not None
+    assert timers.find(tenant, owner, settle.TIMER) is not None
 
 
 def test_scores_by_older_settings_do_not_replace_newer_ones(tenant: Tenant) -> None:
@@ -248,5 +249,5 @@ def test_where_that_rarely_matches_reads_whole_pages(tenant: Tenant) -> None:
     segment, _ = define.create(tenant, "S", "dynamic", rules, [], NOW, Receipt(tenant, NOW))
     catalog = segments.catalog(tenant)
     with pipeline.counted() as calls:
-        settle.run(tenant, person.id, {segment.id: "event"}, catalog)
+        settle.run(tenant, person.id, {segment.id: Occasion("event")}, catalog)
     assert calls.count("Query") == 1

@@ -49,6 +49,8 @@ _FEEDBACK: dict[str, Judge] = {
     events.MAIL_SENT: _sent,
     events.MAIL_DELIVERED: _fed(lambda known: delivered(known, 2_000)),
     events.MAIL_BOUNCED: _fed(lambda known: bounced(known, 3_000, "transient")),
+    "bounced for good": _fed(lambda known: bounced(known, 3_500, "permanent")),
+    events.MAIL_FAILED: _fed(lambda known: refused(known, 4_500, "rejected")),
     events.MAIL_COMPLAINED: _fed(lambda known: complained(known, 4_000, "abuse")),
     events.MAIL_OPENED: lambda known: opened(known, 5_000),
     events.MAIL_CLICKED: lambda known: clicked(known, 6_000),
@@ -63,6 +65,26 @@ def test_each_thing_is_told_once_in_any_order_and_any_number_of_times(order: tup
     assert (change.message.sent_at, change.message.delivered_at, change.message.complained_at) == (1_000, 2_000, 4_000)
 
 
+@given(st.data(), st.sets(st.sampled_from(sorted(_FEEDBACK)), min_size=1), st.sampled_from(["sending", "in doubt"]))
+def test_whatever_is_told_comes_to_the_same_in_any_order(data: st.DataObject, told: set[str], state: str) -> None:
+    start = _SENDING if state == "sending" else in_doubt(_SENDING).message
+    known = sorted(told)
+    once = _after(*(_FEEDBACK[name] for name in known), start=start)
+    order = data.draw(st.permutations(known + known))
+    change = _after(*(_FEEDBACK[name] for name in order), start=start)
+    assert change.message == once.message
+    assert sorted(change.told) == sorted(once.told)
+    weight = ["complained", "bounced", "delivered", "failed", "sent"]
+    ends = {
+        events.MAIL_COMPLAINED: "complained",
+        events.MAIL_BOUNCED: "bounced",
+        "bounced for good": "bounced",
+        events.MAIL_DELIVERED: "delivered",
+        events.MAIL_FAILED: "failed",
+    }
+    assert change.message.status == min((ends.get(name, "sent") for name in told), key=weight.index)
+
+
 @given(st.lists(st.sampled_from(sorted(_FEEDBACK)), max_size=12))
 def test_a_message_never_loses_what_was_told_of_it(told: list[str]) -> None:
     change = Change(_SENDING, ())
@@ -71,7 +93,9 @@ def test_a_message_never_loses_what_was_told_of_it(told: list[str]) -> None:
         change = then(change, _FEEDBACK[name])
         moments = ("sent_at", "delivered_at", "bounced_at", "complained_at", "opened_at", "clicked_at")
         for moment in moments:
-            assert getattr(before, moment) in (None, getattr(change.message, moment))
+            after = getattr(change.message, moment)
+            assert getattr(before, moment) in (None, after) or moment == "bounced_at"
+            assert getattr(before, moment) is None or after <= getattr(before, moment)
     assert len(change.told) == len(set(change.told))
 
 
@@ -83,7 +107,7 @@ def test_a_message_in_doubt_is_settled_by_the_mail_services_word() -> None:
 
 
 def test_a_message_in_doubt_counts_as_failed_in_the_end_and_is_settled_even_then() -> None:
-    failed = _after(in_doubt, given_up)
+    failed = _after(in_doubt, lambda known: given_up(known, 9_000))
     assert (failed.message.status, failed.message.reason) == ("failed", "unconfirmed")
     late = _after(_sent, start=failed.message)
     assert (late.message.status, late.message.reason) == ("sent", None)
@@ -91,13 +115,13 @@ def test_a_message_in_doubt_counts_as_failed_in_the_end_and_is_settled_even_then
 
 def test_giving_up_changes_nothing_of_a_message_that_was_sent() -> None:
     sent = _after(in_doubt, _sent).message
-    assert given_up(sent) == Change(sent, ())
+    assert given_up(sent, 9_000) == Change(sent, ())
 
 
 def test_a_message_that_was_refused_stays_refused() -> None:
-    change = _after(lambda known: refused(known, "rejected"))
+    change = _after(lambda known: refused(known, 2_000, "rejected"))
     assert (change.message.status, change.message.reason, change.told) == ("failed", "rejected", (events.MAIL_FAILED,))
-    assert refused(change.message, "other") == Change(change.message, ())
+    assert refused(change.message, 3_000, "other") == Change(change.message, ())
 
 
 def test_a_bounce_after_the_delivery_is_told_and_shown() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from chalicelib.core import clock, events, ids, strict_json
 from chalicelib.core.bounds import MAX_NAME_BYTES, MAX_NESTING, MAX_VALUE_BYTES, has_control, trait_name_fault
 from chalicelib.core.errors import Detail, ValidationFailed, detail
+from chalicelib.features.activity import model
 
 MAX_EVENT_BYTES = 32 * 1024
 MAX_PROPERTIES = 256
@@ -85,6 +86,11 @@ class Accepted:
         """The event that `to_wire` described; fields that a later version adds are passed over."""
         known = {spec.name for spec in fields(cls)}
         return cls(**{name: value for name, value in wire.items() if name in known})
+
+    @property
+    def is_past(self) -> bool:
+        """True where it starts nothing."""
+        return model.is_past(self.timestamp, self.received_at, historical=self.historical)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.core import clock
+
+_STARTS_WITHIN = 24 * clock.HOUR
+"""Age of an event at its receipt, up to which it starts something."""
+
+
+def is_past(timestamp: int, received_at: int, *, historical: bool) -> bool:
+    """True where an event counts and starts nothing: it was imported, or came too late."""
+    return historical or received_at - timestamp > _STARTS_WITHIN
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -6,12 +6,13 @@ from typing import Any
 
 from chalicelib.core import clock, ids, strict_json
 from chalicelib.core.lineage import Lineage, Source
-from chalicelib.features.activity import store
+from chalicelib.features.activity import model, store
 from chalicelib.features.activity.model import Event
 from chalicelib.platform import cursor, pending, table
 from chalicelib.platform import lineage as lineages
 from chalicelib.platform.keys import Key, Tenant, moment_sk
 from chalicelib.platform.listing import FIRST, LAST, Listed, Range, escaped_size, fill, within_answer
+from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import Delete, Item, Op, Put
 
 MOVED_AT_ONCE = 40
@@ -47,6 +48,12 @@ def event_ops(tenant: Tenant, event: Event, told: Sequence[str] = ()) -> list[Pu
 def is_seen(items: Mapping[Key, Item], key: Key, received_at: int) -> bool:
     """True where a message with that key was received before, within 24 hours of `received_at`."""
     return store.is_seen(items.get(key), received_at)
+
+
+def is_past(told: DomainEvent) -> bool:
+    """True where this was told by an event that starts nothing, as one that was imported; see `model.is_past`."""
+    moment = int(told.data.get("timestamp", told.created_at))
+    return model.is_past(moment, told.created_at, historical=bool(told.data.get("historical")))
 
 
 def recent(tenant: Tenant, of: Lineage, count: int) -> list[Event]:

@@ -50,9 +50,10 @@ class Trigger:
     filters: dict[str, Any] | None = None
     include_existing: bool = False
 
-    def takes(self, reason: str) -> bool:
-        """True where entering the segment for that reason starts a run."""
-        return reason != "rules" or self.include_existing
+    def takes(self, starts: str) -> bool:
+        """True where entering the segment starts a run; `starts` says which campaigns that does: `none`,
+        `including_existing`, `all`."""
+        return starts == "all" or (starts == "including_existing" and self.include_existing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,9 @@ _ENDPOINT = "campaigns"
 _ATTEMPTS = 20
 _RUNS_AT_ONCE = 100
 
-STEP: Final = "campaign_step"
-SCHEDULED: Final = "broadcast"
-"""Kinds of the timers of a run and of a broadcast."""
+SCHEDULED: Final = "scheduled_broadcast"
+STEP: Final = "step_of_campaign"
+"""Kinds of the timers of a broadcast and of a run."""
 
 DONE = "done"
 """The field of a broadcast's counter that has the runs which have ended."""

@@ -10,7 +10,7 @@ from chalicelib.core.errors import Unavailable
 from chalicelib.core.lineage import Source
 from chalicelib.features.contacts import store, verdict
 from chalicelib.features.contacts.model import BY_NO_SETTINGS, Contact, Stamp, normal_email
-from chalicelib.features.contacts.names import Clash, Identity, Names, Pointer
+from chalicelib.features.contacts.names import Clash, Identity, JoinedBy, Names, Pointer
 from chalicelib.features.contacts.rules import Directory
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Key, Tenant
@@ -78,22 +78,29 @@ def saving(tenant: Tenant, contact: Contact, directory: Directory) -> list[Op]:
     ]
 
 
-def joined(tenant: Tenant, target: Contact, source: Contact, by: str, now: int, changed: Iterable[str]) -> list[Op]:
-    """The operations that tell of a contact that is part of the target now; `by` is what made it so."""
-    data = {"contact_id": target.id, "source_contact_id": source.id, "by": by, "changed": sorted(changed)}
+def joined(tenant: Tenant, target: Contact, source: Contact, by: JoinedBy, changed: Iterable[str]) -> list[Op]:
+    """The operations that tell of a contact that is part of the target now."""
+    data = {
+        "contact_id": target.id,
+        "source_contact_id": source.id,
+        "by": by.kind,
+        "changed": sorted(changed),
+        "historical": by.historical,
+    }
     return [
         store.save(tenant, source),
         store.absorbed_op(tenant, target.id, source.id),
-        outbox.emit(tenant, events.CONTACT_MERGED, data, now),
+        outbox.emit(tenant, events.CONTACT_MERGED, data, by.moment),
     ]
 
 
 def lost(
-    tenant: Tenant, loser: Contact, winner: Contact, directory: Directory, now: int, changed: Iterable[str]
+    tenant: Tenant, loser: Contact, winner: Contact, directory: Directory, by: JoinedBy, changed: Iterable[str]
 ) -> list[Op]:
     """The operations that tell of a contact that an anonymous id has left for another one."""
-    moved = {"contact_id": winner.id, "source_contact_id": loser.id}
-    left = {"contact_id": loser.id, "changed": sorted(changed)}
+    now = by.moment
+    moved = {"contact_id": winner.id, "source_contact_id": loser.id, "historical": by.historical}
+    left = {"contact_id": loser.id, "changed": sorted(changed), "historical": by.historical}
     return [
         *saving(tenant, loser, directory),
         outbox.emit(tenant, events.VISITOR_MOVED, moved, now),

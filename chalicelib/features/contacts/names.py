@@ -100,3 +100,12 @@ class Clash(NamedTuple):
     address: str
     held_by: str | None
     is_earlier: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedBy:
+    """What has joined two contacts: `alias`, `identify` or `merge`, when, and whether that was told of the past."""
+
+    kind: str
+    moment: int
+    historical: bool = False

@@ -20,7 +20,7 @@ from chalicelib.features.contacts.model import (
     normal_email,
     normal_tags,
 )
-from chalicelib.features.contacts.names import Clash, Identity, Names, Resolved
+from chalicelib.features.contacts.names import Clash, Identity, JoinedBy, Names, Resolved
 from chalicelib.features.contacts.rules import Directory
 from chalicelib.platform import outbox, table
 from chalicelib.platform.idempotency import Receipt
@@ -298,7 +298,7 @@ def merging(tenant: Tenant, contact_id: str, source_id: str, preference: Prefere
     contact.updated_at = max(contact.updated_at, received.moment)
     ops = [
         *identities.saving(tenant, contact, directory),
-        *identities.joined(tenant, contact, source, "merge", received.moment, changed),
+        *identities.joined(tenant, contact, source, JoinedBy("merge", received.moment), changed),
         *store.tag_ops(tenant, contact, before[0]),
         *(identities.clashed(tenant, contact, clash) if clash is not None else []),
         *identities.stale_scores(tenant, contact, received.moment),

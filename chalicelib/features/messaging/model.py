@@ -9,6 +9,7 @@ from chalicelib.core import clock, events
 Status = Literal["sending", "sent", "delivered", "bounced", "complained", "unconfirmed", "failed", "skipped"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 Suppression = Literal["bounced", "complained"]
+Bounce = Literal["permanent", "transient"]
 
 CONFIRMED_WITHIN = 24 * clock.HOUR
 """How long the mail service may take to tell of a message whose outcome is unknown, before it counts as failed."""
@@ -55,6 +56,7 @@ class Message:
     clicked_at: int | None = None
     bounced_at: int | None = None
     complained_at: int | None = None
+    failed_at: int | None = None
     unsubscribed_at: int | None = None
     provider_id: str | None = None
     links: int = 0
@@ -82,18 +84,24 @@ def then(change: Change, judge: Judge) -> Change:
 def accepted(message: Message, provider_id: str | None) -> Change:
     """The mail service has taken it; that is news once, whoever says so first."""
     if message.sent_at is not None or message.status == "skipped":
-        return Change(message, ())
+        return Change(replace(message, provider_id=message.provider_id or provider_id), ())
     return Change(
-        replace(message, status="sent", reason=None, sent_at=message.created_at, provider_id=provider_id),
+        replace(
+            message, status="sent", reason=None, sent_at=message.created_at, provider_id=provider_id, failed_at=None
+        ),
         (events.MAIL_SENT,),
     )
 
 
-def refused(message: Message, reason: str) -> Change:
-    """It will not arrive, without having bounced."""
-    if message.status in ("failed", "skipped", "bounced", "complained", "delivered"):
+def refused(message: Message, now: int, reason: str) -> Change:
+    """It will not arrive, without having bounced. Told after anything else of its end, it is counted and changes the
+    status no more."""
+    if message.failed_at is not None or message.status == "skipped":
         return Change(message, ())
-    return Change(replace(message, status="failed", reason=reason), (events.MAIL_FAILED,))
+    failed = replace(message, failed_at=now)
+    if message.status not in ("delivered", "bounced", "complained"):
+        failed = replace(failed, status="failed", reason=reason)
+    return Change(failed, (events.MAIL_FAILED,))
 
 
 def in_doubt(message: Message) -> Change:
@@ -103,26 +111,29 @@ def in_doubt(message: Message) -> Change:
     return Change(replace(message, status="unconfirmed"), (events.MAIL_UNCONFIRMED,))
 
 
-def given_up(message: Message) -> Change:
+def given_up(message: Message, now: int) -> Change:
     """Nobody has told of it for CONFIRMED_WITHIN."""
-    return refused(message, UNCONFIRMED) if message.status == "unconfirmed" else Change(message, ())
+    return refused(message, now, UNCONFIRMED) if message.status == "unconfirmed" else Change(message, ())
 
 
 def delivered(message: Message, now: int) -> Change:
     """It has arrived. Told after a bounce or a complaint, it is counted and changes the status no more."""
     if message.delivered_at is not None:
         return Change(message, ())
-    ended = message.status in ("bounced", "complained")
-    status: Status = message.status if ended else "delivered"
-    return Change(replace(message, status=status, delivered_at=now), (events.MAIL_DELIVERED,))
+    arrived = replace(message, delivered_at=now)
+    if message.status not in ("bounced", "complained"):
+        arrived = replace(arrived, status="delivered", reason=None)
+    return Change(arrived, (events.MAIL_DELIVERED,))
 
 
-def bounced(message: Message, now: int, reason: str | None) -> Change:
-    """It was sent back."""
-    if message.bounced_at is not None:
-        return Change(message, ())
-    status: Status = "complained" if message.status == "complained" else "bounced"
-    return Change(replace(message, status=status, bounced_at=now, reason=reason), (events.MAIL_BOUNCED,))
+def bounced(message: Message, now: int, reason: Bounce) -> Change:
+    """It was sent back. Told twice, it was so at the earlier moment, and for good if either says so; a complaint weighs
+    more than both."""
+    is_first = message.bounced_at is None
+    back = replace(message, bounced_at=now if message.bounced_at is None else min(message.bounced_at, now))
+    if message.status != "complained" and (is_first or reason == "permanent"):
+        back = replace(back, status="bounced", reason=reason)
+    return Change(back, (events.MAIL_BOUNCED,) if is_first else ())
 
 
 def complained(message: Message, now: int, reason: str | None) -> Change:

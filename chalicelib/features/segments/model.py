@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 MAX_SEGMENTS = 1_000
 """Of one project."""
@@ -12,6 +12,21 @@ NAME_MAX = 128
 Type = Literal["dynamic", "static"]
 Status = Literal["building", "ready"]
 Reason = Literal["event", "trait", "window", "rules", "merge"]
+Starts = Literal["none", "including_existing", "all"]
+"""Which campaigns the entering starts: none, those that take who was in before, or all. Each of these takes more."""
+
+_STARTS: tuple[Starts, ...] = get_args(Starts)
+
+
+class Occasion(NamedTuple):
+    """Why a contact enters or leaves a segment, as it is told, and what its entering starts."""
+
+    reason: Reason
+    starts: Starts = "all"
+
+    def or_else(self, other: "Occasion | None") -> "Occasion":
+        """The one of the two that starts more; this one of equals."""
+        return self if other is None or _STARTS.index(self.starts) >= _STARTS.index(other.starts) else other
 
 
 @dataclass(frozen=True, slots=True)

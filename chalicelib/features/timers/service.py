@@ -43,7 +43,10 @@ drop_pointer = store.drop_pointer
 
 
 def order(owner_pk: str, name: str) -> str:
-    """What decides between timers of one moment of a test project: they fire in the order of this text."""
+    """What decides between timers of one moment of a test project: they fire in the order of this text.
+
+    It begins with the timer's name up to a `#`: what others read at that moment is named so that it goes first.
+    """
     return store.order(owner_pk, name)
 
 

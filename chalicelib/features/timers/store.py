@@ -142,7 +142,7 @@ def timer_key(due: Due) -> Key:
 
 
 def order(owner_pk: str, name: str) -> str:
-    return _hash(timer(owner_pk, name))
+    return f"{name.partition('#')[0]}#{_hash(timer(owner_pk, name))}"
 
 
 def _queued_op(due: Due, tries: int, now: int) -> Update:
@@ -167,7 +167,7 @@ def _key(tenant: Tenant, owner_pk: str, name: str) -> Key:
 
 
 def _pointer(tenant: Tenant, key: Key, moment: int) -> Key:
-    return tenant.due(moment, _hash(key))
+    return tenant.due(moment, order(key.pk, timer_name(key.sk) or ""))
 
 
 def _pointer_gone(tenant: Tenant, key: Key, before: int | None) -> list[Op]:

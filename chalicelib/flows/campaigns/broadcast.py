@@ -17,9 +17,10 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
+from chalicelib.features.segments.service import Memberships
 from chalicelib.features.timers import service as timers
-from chalicelib.flows.campaigns import on_events
-from chalicelib.platform import jobs, outbox, table
+from chalicelib.flows.campaigns import on_events, standing
+from chalicelib.platform import jobs, listing, outbox, table
 from chalicelib.platform.jobs import HasTime, Later
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
@@ -36,9 +37,13 @@ _BUILDING_S = 2
 
 
 def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
-    """Begin broadcasts that are due, on the bus; may be repeated."""
+    """Begin broadcasts that are due, on the bus; may be repeated.
+
+    Lists lag a write by a second: who has just entered is to be seen.
+    """
     for event in told:
-        jobs.send(tenant, KIND, {"campaign_id": event.data["campaign_id"]})
+        data = {"campaign_id": event.data["campaign_id"]}
+        jobs.send(tenant, KIND, data, delay_s=0 if tenant.is_test else listing.LAGS_S)
 
 
 def queue(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -108,15 +113,29 @@ def _give_runs(tenant: Tenant, campaign: Campaign, contact_ids: Sequence[str]) -
     def act() -> None:
         keys = {each: contacts.key(tenant, each) for each in contact_ids}
         own = {each: campaigns.run_key(tenant, each, campaign.id) for each in contact_ids}
-        rows = table.batch_get([*keys.values(), *own.values()])
+        member = {each: segments.memberships_key(tenant, each) for each in contact_ids}
+        rows = table.batch_get([*keys.values(), *own.values(), *member.values()])
         people = [contacts.read(rows.get(key)) for each, key in keys.items() if own[each] not in rows]
-        wanted = [each for each in people if each is not None and each.status == "active"]
+        wanted = [
+            each
+            for each in people
+            if each is not None
+            and each.status == "active"
+            and _was_member(tenant, campaign, each, segments.memberships(rows.get(member[each.id])))
+        ]
         now = projects.now(tenant)
         if wanted:
             turns = campaigns.take_turn(tenant, campaign, now, len(wanted))
             table.transact(_run_ops(tenant, campaign, list(zip(wanted, turns, strict=True)), now))
 
     campaigns.retried(act)
+
+
+def _was_member(tenant: Tenant, campaign: Campaign, contact: Contact, known: Memberships) -> bool:
+    """False where time had let the contact leave when the broadcast began, though nobody has noted it yet."""
+    segment_id, began = campaign.segment_id or "", campaign.started_at or 0
+    leaves_at = known.of(segment_id).flips_at
+    return leaves_at is None or leaves_at > began or standing.is_member(tenant, contact, segment_id, began)
 
 
 def _run_ops(tenant: Tenant, campaign: Campaign, wanted: Sequence[tuple[Contact, int]], now: int) -> list[Op]:

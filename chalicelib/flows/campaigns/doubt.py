@@ -28,5 +28,5 @@ def note(tenant: Tenant, message: Message | None, now: int) -> None:
 def end(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
     """A message of which nobody has told in time counts as failed."""
     contact_id, message_id = contact_of(owner_pk) or "", timer.name.removeprefix(f"{KIND}#")
-    messaging.amend(tenant, contact_id, message_id, messages.given_up, now)
+    messaging.amend(tenant, contact_id, message_id, lambda known: messages.given_up(known, now), now)
     timers.drop(tenant, owner_pk, timer)

@@ -7,7 +7,8 @@ A run that was started by an event, or ended by one, is told from a second deliv
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from chalicelib.core import clock, events, ids, strict_json
+from chalicelib.core import events, ids, strict_json
+from chalicelib.features.activity import service as activity
 from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.campaigns.catalog import Catalog
 from chalicelib.features.campaigns.decision import Skip
@@ -25,31 +26,22 @@ from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import Check, Op, attr
 
-_LATE = 24 * clock.HOUR
-"""An event that is older at its receipt starts nothing."""
-
 
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """End and start the runs that these events concern."""
     catalog = campaigns.catalog(tenant)
     for event in told:
         if event.name == events.SEGMENT_ENTERED:
-            reason = str(event.data["reason"])
+            starts, is_merge = event.data["starts"], event.data["reason"] == "merge"
             started = [
                 each
                 for each in catalog.started_in(str(event.data["segment_id"]))
-                if (trigger := catalog.campaigns[each].trigger) is not None and trigger.takes(reason)
+                if (trigger := catalog.campaigns[each].trigger) is not None and trigger.takes(starts)
             ]
             cause = Cause(event.id, event.created_at)
             for campaign_id in started:
-                start(
-                    tenant,
-                    str(event.data["contact_id"]),
-                    campaign_id,
-                    cause,
-                    event.created_at,
-                    is_merge=reason == "merge",
-                )
+                who = str(event.data["contact_id"])
+                start(tenant, who, campaign_id, cause, event.created_at, is_merge=is_merge)
         else:
             _on_activity(tenant, catalog, event)
 
@@ -60,8 +52,7 @@ def _on_activity(tenant: Tenant, catalog: Catalog, event: DomainEvent) -> None:
     for campaign_id in catalog.left_by(name):
         campaigns.retried(lambda one=campaign_id: _leave(tenant, contact_id, one, event.id, moment))  # type: ignore[misc]
     started = catalog.started_by(name)
-    is_late = event.created_at - moment > _LATE
-    if started and not is_late and not event.data.get("historical"):
+    if started and not activity.is_past(event):
         said = event.data["properties"]
         cause = Cause(event.id, moment, name, {} if said is None else strict_json.stored(said))
         for campaign_id in started:

@@ -13,15 +13,13 @@ from chalicelib.features.campaigns.model import Campaign, Run, due_moment, next_
 from chalicelib.features.campaigns.service import Due
 from chalicelib.features.projects import service as projects
 from chalicelib.flows.campaigns import timing
-from chalicelib.platform import jobs, table
+from chalicelib.platform import jobs, listing, table
 from chalicelib.platform.jobs import HasTime
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 
 KIND: Final = "realign_campaign"
 """The kind of the job."""
-
-_LISTS_LAG_S = 2
 
 
 def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -31,7 +29,7 @@ def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """
     for event in told:
         data = {"campaign_id": event.data["campaign_id"], "version": event.data["version"]}
-        jobs.send(tenant, KIND, data, delay_s=0 if tenant.is_test else _LISTS_LAG_S)
+        jobs.send(tenant, KIND, data, delay_s=0 if tenant.is_test else listing.LAGS_S)
 
 
 def run(tenant: Tenant, data: Mapping[str, Any], has_time: HasTime) -> Mapping[str, Any] | None:

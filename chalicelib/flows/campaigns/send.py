@@ -158,7 +158,7 @@ def _hand_over(tenant: Tenant, at: Position, claimed: Message, composed: Compose
     except MailRefused as refused:
         reason = refused.reason
         if refused.is_lasting:
-            _record(tenant, claimed, lambda known: messages.refused(known, reason), at.now)
+            _record(tenant, claimed, lambda known: messages.refused(known, at.now, reason), at.now)
         else:
             _release(tenant, at, claimed)
         return
@@ -211,12 +211,19 @@ def _release(tenant: Tenant, at: Position, claimed: Message) -> None:
         if known is None or known.status != "sending" or not _stands_behind(stands, at.run, claimed):
             # The run went on, ended or moved meanwhile, or the message was told as one in doubt.
             messaging.amend(
-                tenant, claimed.contact_id, claimed.id, lambda one: messages.refused(one, "throttled"), at.now
+                tenant, claimed.contact_id, claimed.id, lambda one: messages.refused(one, at.now, "throttled"), at.now
             )
             return
         # What the contact did of earlier mails meanwhile stays noted.
         happened = at.run.happened | (stands.happened - {"sent"})
-        later = replace(at.run, due_at=at.now + _AGAIN, held=claimed.step_id, paced_by=None, happened=happened, version=stands.version)
+        later = replace(
+            at.run,
+            due_at=at.now + _AGAIN,
+            held=claimed.step_id,
+            paced_by=None,
+            happened=happened,
+            version=stands.version,
+        )
         follows = timing.follow_ops(tenant, later, at.now, before=stands.due_at)
         table.transact([messaging.removal(tenant, known), campaigns.save_run(tenant, later), *follows])
 
@@ -247,7 +254,7 @@ def skipped_ops(tenant: Tenant, at: Position, decided: Skip) -> list[Op]:
 
 def _fail(tenant: Tenant, at: Position, decided: Send, reason: str) -> None:
     """Write that the step can't be made into a mail, and go on to the next one."""
-    change = messages.refused(_message(at, decided, "sending", None), reason)
+    change = messages.refused(_message(at, decided, "sending", None), at.now, reason)
     after = at.run.handled(decided.step.id, decided.index, at.now)
     told = messaging.told(tenant, None, change, at.now)
     table.transact([messaging.save(tenant, change.message), *told, *_moved_on(tenant, at, after)])

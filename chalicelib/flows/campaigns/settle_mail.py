@@ -44,5 +44,5 @@ def _told(known: Message, feedback: Feedback, now: int) -> Change:
     if feedback.kind == "complaint":
         return messages.complained(known, at, feedback.reason)
     if feedback.kind == "reject":
-        return messages.refused(known, "rejected")
+        return messages.refused(known, at, "rejected")
     return Change(known, ())

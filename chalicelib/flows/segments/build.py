@@ -14,7 +14,7 @@ from chalicelib.core.errors import NotFound
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
-from chalicelib.features.segments.model import Reason, Segment
+from chalicelib.features.segments.model import Occasion, Segment
 from chalicelib.flows.segments import change_members, settle
 from chalicelib.flows.segments.settle import Move
 from chalicelib.platform import jobs
@@ -28,7 +28,7 @@ _AT_ONCE = 25
 _AGAIN = clock.MINUTE
 """Milliseconds before the start from which on contacts are judged twice."""
 
-_BECAUSE: Reason = "rules"
+_BECAUSE = Occasion("rules", "including_existing")
 
 
 def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -100,4 +100,4 @@ def _judge(tenant: Tenant, segment_id: str, contact_ids: Sequence[str]) -> None:
     moves: list[Move] = []
     for contact_id in contact_ids:
         settle.run(tenant, contact_id, wanted, catalog, is_stamped=True, moves=moves)
-    segments.count_moves(tenant, [(one.segment_id, one.event_id, one.is_member) for one in moves if one.reason])
+    segments.count_moves(tenant, [(one.segment_id, one.event_id, one.is_member) for one in moves if one.occasion])

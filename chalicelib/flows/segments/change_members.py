@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from chalicelib.core.errors import ValidationFailed, detail
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.segments import service as segments
-from chalicelib.features.segments.model import Reason
+from chalicelib.features.segments.model import Occasion
 from chalicelib.flows.segments import settle
 from chalicelib.flows.segments.settle import Move
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 
-_BECAUSE: Reason = "rules"
+_BY_HAND = Occasion("rules")
 
 
 def run(tenant: Tenant, segment_id: str, contact_ids: Sequence[str], *, is_member: bool) -> int:
@@ -29,13 +29,13 @@ def run(tenant: Tenant, segment_id: str, contact_ids: Sequence[str], *, is_membe
 def put(tenant: Tenant, segment_id: str, contact_ids: Sequence[str], *, is_member: bool) -> int:
     """The same without a look at whether that can be; contacts that are gone are passed over."""
     catalog = segments.catalog(tenant)
-    wanted = dict.fromkeys((segment_id, *catalog.with_dependents([segment_id])), _BECAUSE)
+    wanted = dict.fromkeys((segment_id, *catalog.with_dependents([segment_id])), _BY_HAND)
     by_hand = {segment_id: is_member}
     moves: list[Move] = []
     settled = [
         settle.run(tenant, one, wanted, catalog, by_hand=by_hand, moves=moves) for one in dict.fromkeys(contact_ids)
     ]
-    segments.count_moves(tenant, [(one.segment_id, one.event_id, one.is_member) for one in moves if one.reason])
+    segments.count_moves(tenant, [(one.segment_id, one.event_id, one.is_member) for one in moves if one.occasion])
     return sum(1 for after in settled if after is not None)
 
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.core import events
+from chalicelib.features.activity import service as activity
 from chalicelib.features.segments import service as segments
-from chalicelib.features.segments.model import Reason
+from chalicelib.features.segments.model import Occasion, Reason, Starts
 from chalicelib.features.segments.service import Catalog
 from chalicelib.flows.segments import settle
 from chalicelib.platform.keys import Tenant
@@ -26,13 +27,15 @@ _ALWAYS_READ = ("last_seen_at", *_SCORES)
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """Judge what these events concern, each contact once."""
     catalog = segments.catalog(tenant)
-    by_contact: dict[str, dict[str, Reason]] = {}
+    by_contact: dict[str, dict[str, Occasion]] = {}
     for event in told:
         wanted = by_contact.setdefault(str(event.data["contact_id"]), {})
         left = by_contact.setdefault(str(event.data["source_contact_id"]), {}) if event.name in _JOINED else {}
+        starts: Starts = "none" if activity.is_past(event) else "all"
         for segment_id, reason in _concerned(catalog, event).items():
-            wanted.setdefault(segment_id, reason)
-            left.setdefault(segment_id, reason)
+            occasion = Occasion(reason, "including_existing" if reason == "rules" else starts)
+            wanted[segment_id] = occasion.or_else(wanted.get(segment_id))
+            left[segment_id] = occasion.or_else(left.get(segment_id))
     ended = {str(event.data["contact_id"]) for event in told if event.name == events.CONTACT_DELETED}
     ended |= {str(event.data["source_contact_id"]) for event in told if event.name == events.CONTACT_MERGED}
     if not catalog.segments:

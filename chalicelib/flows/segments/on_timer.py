@@ -5,6 +5,7 @@ the transaction that notes the change. May be repeated, and may be late: it judg
 """
 
 from chalicelib.features.segments import service as segments
+from chalicelib.features.segments.model import Occasion
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Timer
 from chalicelib.flows.segments import settle
@@ -17,7 +18,7 @@ def run(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
     contact_id = contact_of(owner_pk) or ""
     key = segments.memberships_key(tenant, contact_id)
     before = segments.memberships(table.batch_get([key]).get(key))
-    after = settle.run(tenant, contact_id, dict.fromkeys(before.due(now), "window"), segments.catalog(tenant))
+    after = settle.run(tenant, contact_id, dict.fromkeys(before.due(now), Occasion("window")), segments.catalog(tenant))
     if after is None or after.next_flip() is None:
         # What the timer was set for may be gone without it, and nothing that is left needs one.
         timers.drop(tenant, owner_pk, timer)

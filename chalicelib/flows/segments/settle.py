@@ -16,7 +16,7 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
-from chalicelib.features.segments.model import OUTSIDE, Reason
+from chalicelib.features.segments.model import OUTSIDE, Occasion
 from chalicelib.features.segments.service import Catalog, Memberships, Standing
 from chalicelib.features.timers import service as timers
 from chalicelib.platform import outbox, table
@@ -24,8 +24,8 @@ from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, ConditionFailed, Op, attr
 from chalicelib.readings import gather
 
-TIMER: Final = "segments"
-"""Name and kind of the one timer that a contact has for all its segments."""
+TIMER: Final = "memberships"
+"""Name and kind of the one timer that a contact has for all its segments; campaigns' are named to go after it."""
 
 _ATTEMPTS = 20
 _LONGEST_PAUSE = 0.2
@@ -34,18 +34,18 @@ _MOVES_AT_ONCE = 30
 
 
 class Move(NamedTuple):
-    """A segment that a contact has entered or left, and the event that tells of it where there is a reason."""
+    """A segment that a contact has entered or left, and the event that tells of it where there is an occasion."""
 
     event_id: str
     segment_id: str
     is_member: bool
-    reason: Reason | None
+    occasion: Occasion | None
 
 
 def run(
     tenant: Tenant,
     contact_id: str,
-    wanted: Mapping[str, Reason],
+    wanted: Mapping[str, Occasion],
     catalog: Catalog,
     *,
     by_hand: Mapping[str, bool] | None = None,
@@ -54,7 +54,7 @@ def run(
 ) -> Memberships | None:
     """Judge the contact's standing in the wanted segments now; returns its memberships, None if it is gone.
 
-    `wanted` gives the reason that is told for each. `by_hand` says of static segments whether it is to be a member.
+    `wanted` gives the occasion that is told for each. `by_hand` says of static segments whether it is to be a member.
     With `is_stamped` the version of the definitions is noted even where nothing else changes, so that nobody judges by
     older ones afterwards. What it entered and left is added to `moves`. Raises Unavailable where others keep changing
     the same contact.
@@ -99,7 +99,7 @@ def run(
 
 
 def _judged(
-    tenant: Tenant, contact: Contact, standing: Memberships, catalog: Catalog, wanted: Mapping[str, Reason], now: int
+    tenant: Tenant, contact: Contact, standing: Memberships, catalog: Catalog, wanted: Mapping[str, Occasion], now: int
 ) -> dict[str, Standing]:
     rules = {segment_id: catalog.rules[segment_id] for segment_id in wanted if segment_id in catalog.rules}
     if not rules:
@@ -123,7 +123,7 @@ def _as_many_as_fit(before: Memberships, judged: Mapping[str, Standing]) -> tupl
     return {one: standing for one, standing in judged.items() if one not in later}, not later
 
 
-def _moves(before: Memberships, after: Memberships, wanted: Mapping[str, Reason]) -> list[Move]:
+def _moves(before: Memberships, after: Memberships, wanted: Mapping[str, Occasion]) -> list[Move]:
     """What the contact enters and leaves."""
     return [
         Move(ids.new_id("evt"), segment_id, after.of(segment_id).is_member, wanted.get(segment_id))
@@ -145,9 +145,9 @@ def _ops(
             ops.append(segments.enter(tenant, contact.id, contact.created_at, move.segment_id, now))
         else:
             ops.append(segments.leave(tenant, contact.id, move.segment_id))
-        if move.reason is not None:
+        if move.occasion is not None:
             name = events.SEGMENT_ENTERED if move.is_member else events.SEGMENT_LEFT
-            data = {"segment_id": move.segment_id, "contact_id": contact.id, "reason": move.reason}
+            data = {"segment_id": move.segment_id, "contact_id": contact.id} | move.occasion._asdict()
             ops.append(outbox.emit(tenant, name, data, now, event_id=move.event_id))
     return ops
 
@@ -168,7 +168,7 @@ def _hand_on(tenant: Tenant, contact: Contact | None, before: Memberships, catal
     static = [each for each in before.members_of() if each in catalog.static]
     heir = contacts.heir(tenant, contact.id) if static else None
     if heir is not None and heir.status == "active":
-        run(tenant, heir.id, dict.fromkeys(static, "merge"), catalog, by_hand=dict.fromkeys(static, True))
+        run(tenant, heir.id, dict.fromkeys(static, Occasion("merge")), catalog, by_hand=dict.fromkeys(static, True))
 
 
 def _drop(tenant: Tenant, contact_id: str, before: Memberships, now: int) -> bool:

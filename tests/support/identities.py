@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.core import clock, ids
+from chalicelib.core.errors import Unavailable
 from chalicelib.features.activity import service as activity
 from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.contacts import service as contacts
@@ -18,6 +19,7 @@ from tests.support.identity_oracle import Fact, Seen
 
 EPOCH = 1_770_000_000_000
 RECEIVED = EPOCH + 10 * clock.DAY
+_TRIES = 5
 _SYSTEM = ("$identity_conflict", "$traits_overflow")
 
 
@@ -27,6 +29,7 @@ class Feed:
 
     tenant: Tenant
     facts: list[Fact]
+    meanwhile: Callable[[], object] = lambda: None
     _events: dict[str, Accepted] = field(default_factory=dict)
     _calls: dict[str, Received] = field(default_factory=dict)
 
@@ -42,20 +45,26 @@ class Feed:
         if fact.kind == "merge":
             self._merge(fact)
         else:
-            pipeline.record(self.tenant, [self._events[fact.ident]])
+            pipeline.record(self.tenant, [self._events[fact.ident]], self.meanwhile)
 
     def arrive_together(self, facts: list[Fact]) -> None:
         """Let the product work on several events in one message."""
-        pipeline.record(self.tenant, [self._events[fact.ident] for fact in facts])
+        pipeline.record(self.tenant, [self._events[fact.ident] for fact in facts], self.meanwhile)
 
     def _merge(self, fact: Fact) -> None:
-        target, source = (contact_of(self.tenant, user) for user in (fact.user, fact.source))
-        if target is None or source is None or target == source:
-            return
-        call = self._calls[fact.ident]
         preference: Any = fact.preference
-        receipt = Receipt(self.tenant, RECEIVED)
-        merge_contacts.run(self.tenant, target, source, preference, call, receipt)
+        for _ in range(_TRIES):
+            target, source = (contact_of(self.tenant, user) for user in (fact.user, fact.source))
+            if target is None or source is None or target == source:
+                return
+            receipt = Receipt(self.tenant, RECEIVED)
+            try:
+                merge_contacts.run(self.tenant, target, source, preference, self._calls[fact.ident], receipt)
+            except Unavailable:
+                self.meanwhile()
+            else:
+                return
+        raise AssertionError("the merge is refused for good")
 
 
 def accepted(fact: Fact) -> Accepted:

@@ -72,10 +72,15 @@ def messages(tenant: Tenant, events: Iterable[Accepted]) -> list[dict[str, Any]]
     ]
 
 
-def work(records: Sequence[dict[str, Any]], tries: int = 5) -> None:
-    """Deliver until all is done, as the queue does; a death of the worker is a redelivery of the whole batch."""
+def work(records: Sequence[dict[str, Any]], tries: int = 5, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Deliver until all is done, as the queue does; a death of the worker is a redelivery of the whole batch.
+
+    `meanwhile` is what the others do before a message comes again.
+    """
     waiting = list(records)
-    for _ in range(tries):
+    for n in range(tries):
+        if n:
+            meanwhile()
         try:
             answer = ingest.handle({"Records": waiting}, Context())
         except Killed:
@@ -87,9 +92,9 @@ def work(records: Sequence[dict[str, Any]], tries: int = 5) -> None:
     raise AssertionError(f"{len(waiting)} messages left after {tries} tries")
 
 
-def record(tenant: Tenant, events: Iterable[Accepted]) -> None:
-    """Let the worker write these events."""
-    work(messages(tenant, events))
+def record(tenant: Tenant, events: Iterable[Accepted], meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Let the worker write these events; `meanwhile` as in `work`."""
+    work(messages(tenant, events), meanwhile=meanwhile)
 
 
 def stream_records(after: str | None = None) -> list[dict[str, Any]]:

@@ -66,7 +66,7 @@ def key(seen: Seen) -> list[str]:
 
 def check(world: World, facts: list[Fact], order: list[Fact], *, in_between: bool) -> None:
     """Arrive in that order; with `in_between` the bus and the jobs run after each fact, else at the end."""
-    feed = Feed(TENANT, facts)
+    feed = Feed(TENANT, facts, world.settle)
     for fact in order:
         feed.arrive(fact)
         if in_between:
@@ -91,7 +91,7 @@ def with_merges(world: World, facts: list[Fact], data: st.DataObject) -> None:
 
 def several_in_a_message(world: World, facts: list[Fact], data: st.DataObject) -> None:
     order = data.draw(st.permutations([*facts, *facts[:3]]))
-    feed = Feed(TENANT, facts)
+    feed = Feed(TENANT, facts, world.settle)
     while order:
         size = data.draw(st.integers(1, 6))
         feed.arrive_together(order[:size])
@@ -101,7 +101,7 @@ def several_in_a_message(world: World, facts: list[Fact], data: st.DataObject) -
 
 def overtaking(world: World, facts: list[Fact], data: st.DataObject) -> None:
     """An event arrives, and is worked through, at some call of the writing of another one."""
-    feed = Feed(TENANT, facts)
+    feed = Feed(TENANT, facts, world.settle)
     order = data.draw(st.permutations(facts))
     while order:
         fact, *order = order

@@ -1,10 +1,12 @@
 """Campaigns that are paused, changed and resumed, and contacts that are merged in the middle of them."""
 
 from itertools import count
+from typing import Any
 
 import pytest
 
 from chalicelib.core import clock
+from chalicelib.features.campaigns import service as campaigns
 from tests.support.mail_world import MailWorld, sent
 
 DAY = clock.DAY
@@ -134,12 +136,56 @@ def test_an_active_campaign_is_not_changed_to_what_is_not_there(
     assert (answer.status, answer.json["error"]["details"][0]["field"]) == (422, field)
 
 
+def test_an_active_campaign_can_be_changed_though_its_sender_was_taken_away(test_mail: MailWorld) -> None:
+    campaign = test_mail.lifecycle()
+    test_mail.ok(test_mail.client.patch("/v1/settings", {"default_from_email": None}))
+    assert test_mail.ok(test_mail.client.patch(f"/v1/campaigns/{campaign}", {"name": "Other"}))["name"] == "Other"
+
+
+def test_null_takes_back_that_who_is_there_already_starts(test_mail: MailWorld) -> None:
+    path = f"/v1/campaigns/{test_mail.lifecycle(trigger={'segment_id': test_mail.segment(), 'include_existing': True})}"
+    answer = test_mail.ok(test_mail.client.patch(path, {"trigger": {"include_existing": None}}))
+    assert answer["trigger"]["include_existing"] is False
+
+
+@pytest.mark.parametrize("what", ["template", "segment"])
+@pytest.mark.parametrize("verb", ["activate", "patch"])
+def test_what_a_campaign_begins_to_use_while_it_is_deleted_stays(
+    test_mail: MailWorld, what: str, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at who uses it and the deletion a campaign is activated, or changed to it."""
+    ids = {"template": test_mail.template(), "segment": test_mail.segment()}
+    uses = {"trigger": {"segment_id": ids["segment"]}, "steps": [{"template_id": ids["template"]}]}
+    body: dict[str, Any] = {"name": "N", "type": "lifecycle"} | (
+        uses if verb == "activate" else {"trigger": {"event": "x"}}
+    )
+    body.setdefault("steps", [{"template_id": test_mail.template()}])
+    campaign = test_mail.ok(test_mail.client.post("/v1/campaigns", body))["id"]
+    if verb == "patch":
+        test_mail.move(campaign, "activate")
+    check = campaigns.check_unused
+
+    def checked(*args: Any, **named: Any) -> None:
+        check(*args, **named)
+        monkeypatch.setattr(campaigns, "check_unused", check)
+        if verb == "patch":
+            test_mail.ok(test_mail.client.patch(f"/v1/campaigns/{campaign}", uses))
+        else:
+            test_mail.ok(test_mail.client.post(f"/v1/campaigns/{campaign}/activate", {}))
+
+    monkeypatch.setattr(campaigns, "check_unused", checked)
+    answer = test_mail.client.delete(f"/v1/{what}s/{ids[what]}")
+    assert (answer.status, answer.json["error"]["code"]) == (409, "conflict")
+    test_mail.get(f"/v1/{what}s/{ids[what]}")
+
+
 def test_a_subject_whose_tags_are_broken_is_refused_with_its_step(test_mail: MailWorld) -> None:
     step = {"template_id": test_mail.template()}
     body = {"name": "N", "type": "lifecycle", "trigger": {"event": "x"}}
     broken = {"steps": [step, step | {"subject": "Hi {{ contact.name"}]}
     answer = test_mail.client.post("/v1/campaigns", body | broken)
-    assert (answer.status, answer.json["error"]["details"][0]["field"]) == (422, "steps.1.subject")
+    fault = answer.json["error"]["details"][0]
+    assert (answer.status, fault["field"], fault["line"]) == (422, "steps.1.subject", 1)
 
 
 @pytest.mark.parametrize("traits", ["x", [1], 5])

@@ -3,6 +3,7 @@
 import base64
 import re
 import string
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,6 +11,8 @@ import time_machine
 
 from chalicelib.core import clock
 from chalicelib.features.messaging.model import SCAN_WITHIN
+from chalicelib.platform import mail_tokens
+from chalicelib.platform.secrets import derive
 from tests.support.client import Response
 from tests.support.mail_world import MailWorld
 
@@ -192,6 +195,38 @@ def test_a_token_with_a_changed_character_is_400_and_leads_nowhere(three: Mail, 
     assert three.judged() == {}
 
 
+SPOILED: dict[str, Callable[[str], str]] = {
+    "its last character lost": lambda token: token[:-1],
+    "half of it lost": lambda token: token[: len(token) // 2],
+    "a character more": lambda token: token + "A",
+    "padded": lambda token: token + "=",
+    "with a space": lambda token: token + "%20",
+    "with a zero byte": lambda token: token + "%00",
+    "with a letter of no alphabet": lambda token: "%C3%A9" + token,
+    "with a sign of the other alphabet": lambda token: token[:10] + "+" + token[11:],
+    "forty times": lambda token: token * 40,
+    "only long": lambda _: "x" * 5_000,
+    "a word": lambda _: "nothing",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED.keys())
+def test_a_token_that_was_spoiled_on_its_way_is_400_wherever_it_is_given(
+    three: Mail, spoil: Callable[[str], str]
+) -> None:
+    for url, method in ((three.clicks[0], "GET"), (three.pixel, "GET"), (three.leave, "GET"), (three.leave, "POST")):
+        path, _, token = urlsplit(url).path.rpartition("/")
+        answer = three.ask(f"{path}/{spoil(token)}", method)
+        assert (answer.status, answer.headers.get("location")) == (400, None)
+    assert three.judged() == {}
+
+
+def test_a_token_that_another_key_has_sealed_is_400(three: Mail, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail_tokens, "derive", lambda purpose: derive(f"{purpose}, another"))
+    assert three.ask(three.leave, "POST").status == 400
+    assert three.ask(three.clicks[0]).status == 400
+
+
 def test_a_token_that_is_written_otherwise_is_400_though_it_means_the_same(three: Mail) -> None:
     def meaning(text: str) -> bytes:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -206,9 +241,12 @@ def test_a_token_that_is_written_otherwise_is_400_though_it_means_the_same(three
 
 
 def test_a_token_of_one_kind_is_none_of_another(three: Mail) -> None:
-    click, leave = (urlsplit(url).path.rpartition("/")[2] for url in (three.clicks[0], three.leave))
-    assert three.ask(f"/u/{click}", "POST").status == 400
-    assert three.ask(f"/c/{leave}").status == 400
+    urls = {"c": three.clicks[0], "o": three.pixel, "u": three.leave}
+    tokens = {kind: urlsplit(url).path.rpartition("/")[2] for kind, url in urls.items()}
+    for kind, token in tokens.items():
+        others = tokens.keys() - {kind}
+        assert [three.ask(f"/{other}/{token}").status for other in others] == [400, 400]
+        assert three.ask(f"/u/{token}", "POST").status == (200 if kind == "u" else 400)
 
 
 def test_no_token_shows_an_address_even_where_a_link_has_one(test_mail: MailWorld) -> None:

@@ -144,7 +144,7 @@ class TriggerPatch(Body):
     event: EventName | None = None
     segment_id: Reference | None = None
     filters: Rules | None = None
-    include_existing: Annotated[bool | None, NotNull] = None
+    include_existing: bool | None = None
 
 
 class SampleBody(Body):
@@ -286,6 +286,8 @@ def changes(patch: CampaignPatch, before: Campaign) -> dict[str, Any]:
         changed["exit_on"] = tuple(dict.fromkeys(patch.exit_on))
     if patch.trigger is not None:
         known = {name: getattr(patch.trigger, name) for name in patch.trigger.model_fields_set}
+        if known.get("include_existing", False) is None:
+            known["include_existing"] = False
         stands = before.trigger or Trigger()
         changed["trigger"] = Trigger(**{name: getattr(stands, name) for name in Trigger.__slots__} | known)
     return changed

@@ -1,7 +1,8 @@
 """Merge tags: Liquid over what is given and nothing else, bounded in time and size. Pure.
 
-The library bounds output, nesting and variables. Beside that loops are counted over a whole template, ranges and what
-filters make are bounded before they are made, and nothing reads the machine's clock. Loaded when something is rendered.
+The library bounds output, nesting and variables. Beside that loops and the work of filters are counted over a whole
+template, ranges and what filters make are bounded before they are made, and nothing reads the machine's clock. Loaded
+when something is rendered.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +24,13 @@ _OUTPUT_MAX = 1_000_000
 _VARIABLES_MAX = 1_000_000
 _ITERATIONS_MAX = 20_000
 _RANGE_MAX = 10_000
+_WORK_MAX = 3_000_000
+"""Characters that all filters of a rendering may be given together; an item of a list counts for _ITEM."""
+
+_ITEM = 10
+_CALL = 50
+"""Characters for which each use of a filter counts beside."""
+
 _FORMAT_MAX = 100
 _CACHED = 64
 _LINES_TRIED = 500
@@ -116,8 +124,14 @@ def _line_of(source: str, message: str) -> int | None:
 def _bounded(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:
     """The filter, which refuses what would make more of its input than a mail may have."""
 
+    takes_context = hasattr(apply, "with_context")
+
+    @with_context
     @wraps(apply)
-    def bounded(value: Any, *args: Any, **options: Any) -> Any:
+    def bounded(value: Any, *args: Any, context: RenderContext, **options: Any) -> Any:
+        _count_work(context, (value, *args))
+        if takes_context:
+            options["context"] = context
         for each in (value, *args):
             if isinstance(each, range) and len(each) > _RANGE_MAX:
                 raise FilterValueError(f"a range has at most {_RANGE_MAX:,} numbers", token=None)
@@ -126,6 +140,19 @@ def _bounded(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:
         return apply(value, *args, **options)
 
     return bounded
+
+
+def _count_work(context: RenderContext, values: tuple[Any, ...]) -> None:
+    work = context.tag_namespace.setdefault("work", 0) + _CALL + sum(_size(each) for each in values)
+    context.tag_namespace["work"] = work
+    if work > _WORK_MAX:
+        raise FilterValueError("its filters have too much to do", token=None)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return len(value) * _ITEM if isinstance(value, list | tuple | range | dict) else 0
 
 
 def _made(name: str, value: Any, args: tuple[Any, ...]) -> int:

@@ -49,11 +49,20 @@ def render(template: Template, context: Mapping[str, Any], *, subject: str | Non
     return Rendered(_line(merged("subject", subject or template.subject or "", tags, is_markup=False)), html, text)
 
 
-def check_template(template: Template, sample: Mapping[str, Any]) -> None:
-    """Raises RenderFailed for the first part that has a fault, with the line of it."""
+def faults(template: Template, sample: Mapping[str, Any]) -> list[RenderFailed]:
+    """What keeps the template from being rendered for that sample: of each part the first fault."""
+    tags = _reachable(sample)
+    found: list[RenderFailed] = []
     for field, source in template.parts.items():
-        check(field, source)
-    render(template, sample)
+        try:
+            check(field, source)
+            if field == template.format:
+                _html(template, tags)
+            else:
+                merged(field, source, tags, is_markup=False)
+        except RenderFailed as failed:
+            found.append(failed)
+    return found
 
 
 def _reachable(context: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,19 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chalicelib.core import ids, strict_json
-from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFailed, detail
+from chalicelib.core.errors import Conflict, Detail, NotFound, Unavailable, ValidationFailed, detail
 from chalicelib.features.templates import store
 from chalicelib.features.templates.model import MAX_TEMPLATES, Rendered, RenderFailed, Template
 from chalicelib.platform import cursor, definitions, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.listing import Listed, escaped_size, within_answer
-from chalicelib.platform.table import ConditionFailed
+from chalicelib.platform.table import ConditionFailed, Op
 
 if TYPE_CHECKING:
     from chalicelib.features.templates.schemas import NewTemplate, TemplatePatch
@@ -128,12 +128,10 @@ def update(tenant: Tenant, template_id: str, patch: "TemplatePatch", now: int) -
     return _retried(write)
 
 
-def remove(tenant: Tenant, template_id: str) -> None:
-    """Delete the template. Raises NotFound."""
-    try:
-        table.transact([store.remove(tenant, template_id), definitions.raise_op(tenant, None)])
-    except ConditionFailed:
-        raise NotFound("There is no such template.") from None
+def removal(tenant: Tenant, template_id: str, before_all: int) -> list[Op]:
+    """The operations that delete the template; refused where it is gone, or definitions were changed since that
+    version."""
+    return [store.remove(tenant, template_id), definitions.raise_op(tenant, before_all)]
 
 
 def rendered(template: Template, context: dict[str, Any], subject: str | None = None) -> Rendered:
@@ -144,33 +142,35 @@ def rendered(template: Template, context: dict[str, Any], subject: str | None = 
     return render(template, context, subject=subject)
 
 
-def subject_fault(subject: str) -> str | None:
-    """What is wrong with the merge tags of a subject; None where nothing is."""
+def subject_fault(subject: str, field: str) -> Detail | None:
+    """What is wrong with the merge tags of a subject that stands there in the request; None where nothing is."""
     from chalicelib.features.templates.merging import check
 
     try:
         check("subject", subject)
     except RenderFailed as failed:
-        return failed.message
+        return _fault(failed, field)
     return None
 
 
-def shown_fault(failed: RenderFailed, field: str | None = None) -> ValidationFailed:
-    """What a caller is told of a part that can't be rendered; `field` is where it stands in the request."""
+def refusal(faults: Sequence[RenderFailed]) -> ValidationFailed:
+    """What a caller is told of parts that can't be rendered."""
+    return ValidationFailed("The template can't be rendered.", details=[_fault(each, each.field) for each in faults])
+
+
+def _fault(failed: RenderFailed, field: str) -> Detail:
     at = "" if failed.line is None else f"Line {failed.line}: "
-    fault = detail(field or failed.field, "template", f"{at}{failed.message}")
+    fault = detail(field, "template", f"{at}{failed.message}")
     if failed.line is not None:
         fault["line"] = failed.line
-    return ValidationFailed("The template can't be rendered.", details=[fault])
+    return fault
 
 
 def _check(template: Template) -> None:
-    from chalicelib.features.templates.rendering import check_template
+    from chalicelib.features.templates.rendering import faults
 
-    try:
-        check_template(template, SAMPLE)
-    except RenderFailed as failed:
-        raise shown_fault(failed) from None
+    if found := faults(template, SAMPLE):
+        raise refusal(found)
 
 
 def _retried(write: Callable[[], T]) -> T:

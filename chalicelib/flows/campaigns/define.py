@@ -52,17 +52,19 @@ def change(tenant: Tenant, campaign_id: str, patch: "CampaignPatch", now: int) -
     """
 
     def act() -> Campaign:
+        version = definitions.version(tenant)
         before = campaigns.get(tenant, campaign_id)
         after = _patched(before, patch, now)
         if after == before:
             return before
         _check_change(before, after)
         _check(after)
-        if after.status in ("active", "paused") and (faults := _lacks(tenant, after)):
+        is_going = after.status in ("active", "paused")
+        if is_going and (faults := _unknown(tenant, after)):
             raise ValidationFailed(
                 "A campaign that is active or paused can't be changed to what can't be sent.", details=faults
             )
-        table.transact(_change_ops(tenant, before, after, now))
+        table.transact(_change_ops(tenant, before, after, now, version if is_going else None))
         return after
 
     return campaigns.retried(act)
@@ -151,10 +153,10 @@ def _unscheduled(tenant: Tenant, before: Campaign) -> list[Op]:
     return timers.clear_ops(tenant, owner, campaigns.SCHEDULED, before=before.scheduled_at)
 
 
-def _change_ops(tenant: Tenant, before: Campaign, after: Campaign, now: int) -> list[Op]:
+def _change_ops(tenant: Tenant, before: Campaign, after: Campaign, now: int, before_all: int | None) -> list[Op]:
     is_other = after.steps_version != before.steps_version
     told = events.CAMPAIGN_CHANGED if is_other and after.status == "active" else None
-    ops = campaigns.change_ops(tenant, after, now, told)
+    ops = campaigns.change_ops(tenant, after, now, told, before_all)
     is_waiting = after.type == "broadcast" and after.status != "draft" and after.started_at is None
     if is_waiting and after.scheduled_at != before.scheduled_at:
         ops += _scheduled(tenant, before, after, now)
@@ -202,8 +204,8 @@ def _check(campaign: Campaign) -> None:
         except ValidationFailed as refused:
             faults += refused.details
     for n, step in enumerate(campaign.steps):
-        if step.subject is not None and (wrong := templates.subject_fault(step.subject)):
-            faults.append(detail(f"steps.{n}.subject", "template", wrong))
+        if step.subject is not None and (wrong := templates.subject_fault(step.subject, f"steps.{n}.subject")):
+            faults.append(wrong)
     if faults:
         raise ValidationFailed("The campaign is not valid.", details=faults)
 
@@ -221,9 +223,14 @@ def _rules(campaign: Campaign) -> list[tuple[str, object]]:
 
 def _lacks(tenant: Tenant, campaign: Campaign) -> list[Detail]:
     """Whatever keeps a campaign from being sent, each with where it is named."""
+    has_sender = projects.get(tenant).default_from_email is not None
+    missing = detail("default_from_email", "missing", "Set default_from_email in the settings first.")
+    return [*([] if has_sender else [missing]), *_unknown(tenant, campaign)]
+
+
+def _unknown(tenant: Tenant, campaign: Campaign) -> list[Detail]:
+    """The segments and templates that it names and that do not exist, each with where it is named."""
     faults: list[Detail] = []
-    if projects.get(tenant).default_from_email is None:
-        faults.append(detail("default_from_email", "missing", "Set default_from_email in the settings first."))
     known = segments.catalog(tenant).segments.keys()
     named = (("trigger.segment_id", campaign.trigger.segment_id if campaign.trigger else None),)
     for path, segment_id in (*named, ("segment_id", campaign.segment_id)):
@@ -241,6 +248,11 @@ def _lacks(tenant: Tenant, campaign: Campaign) -> list[Detail]:
 
 def remove_template(tenant: Tenant, template_id: str) -> None:
     """Delete a template. Raises NotFound, and Conflict where a campaign that is active or paused uses it."""
-    templates.get(tenant, template_id)
-    campaigns.check_unused(tenant, template_id=template_id)
-    templates.remove(tenant, template_id)
+
+    def act() -> None:
+        version = definitions.version(tenant)
+        templates.get(tenant, template_id)
+        campaigns.check_unused(tenant, template_id=template_id)
+        table.transact(templates.removal(tenant, template_id, version))
+
+    campaigns.retried(act)

@@ -24,4 +24,4 @@ def run(tenant: Tenant, template_id: str, body: RenderBody, now: int) -> Rendere
     try:
         return templates.rendered(template, context)
     except RenderFailed as failed:
-        raise templates.shown_fault(failed) from None
+        raise templates.refusal([failed]) from None

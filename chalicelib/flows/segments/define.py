@@ -18,7 +18,7 @@ from chalicelib.flows.segments import build, change_members
 from chalicelib.platform import table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
-from chalicelib.platform.table import ConditionFailed
+from chalicelib.platform.table import ConditionFailed, Op
 
 _SMALL = 1_000
 """Contacts up to which a segment is built before the answer."""
@@ -73,8 +73,14 @@ def change(
 
 def remove(tenant: Tenant, segment_id: str, now: int) -> None:
     """Delete the segment. Raises NotFound, and Conflict where another one's rules or a campaign names it."""
-    campaigns.check_unused(tenant, segment_id=segment_id)
-    _committed(lambda: segments.removal(tenant, segments.get(tenant, segment_id), now), table.transact)
+
+    def make() -> list[Op]:
+        ops = segments.removal(tenant, segments.get(tenant, segment_id), now)
+        # Asked after the version was read over which the operations hold: no activation comes between.
+        campaigns.check_unused(tenant, segment_id=segment_id)
+        return ops
+
+    _committed(make, table.transact)
 
 
 def _committed(make: Callable[[], T], commit: Callable[[T], None]) -> T:

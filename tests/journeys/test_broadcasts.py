@@ -68,6 +68,22 @@ def test_the_preview_is_what_is_then_sent_by_number_and_by_reason(test_mail: Mai
     assert (again["recipients"], again["excluded"]) == (0, {})
 
 
+def test_of_a_broadcast_that_was_archived_nobody_gets_any(test_mail: MailWorld) -> None:
+    segment = test_mail.segment()
+    people(test_mail, 5)
+    campaign = draft(test_mail, segment)
+    test_mail.move(campaign, "archive")
+    seen = test_mail.get(f"/v1/campaigns/{campaign}/preview")
+    assert (seen["recipients"], seen["excluded"], seen["samples"]) == (0, {}, [])
+
+
+@pytest.mark.parametrize("what", ["preview", "simulate"])
+def test_a_segment_that_does_not_exist_has_neither_preview_nor_simulation(test_mail: MailWorld, what: str) -> None:
+    path = f"/v1/campaigns/{draft(test_mail, 'sgmnt_00000000000000000000000000')}/{what}"
+    answer = test_mail.client.get(path) if what == "preview" else test_mail.client.post(path, {"until": "1d"})
+    assert (answer.status, answer.fields) == (422, ["segment_id"])
+
+
 def test_a_paced_broadcast_gives_each_second_what_its_rate_says(test_mail: MailWorld) -> None:
     people(test_mail, 24)
     start = test_mail.now

@@ -15,6 +15,7 @@ from chalicelib.platform import mail_tokens
 from chalicelib.platform.secrets import derive
 from tests.support.client import Response
 from tests.support.mail_world import MailWorld
+from tests.support.post_office import not_answered, refused
 
 ALPHABET = string.ascii_letters + string.digits + "-_"
 BROWSER = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_2 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
@@ -286,6 +287,37 @@ def test_a_sample_is_sent_once_however_often_its_message_comes(live_mail: MailWo
     live_mail.mails *= 3
     live_mail.settle()
     assert [posted.to for posted in live_mail.office.taken] == ["team@acme.test"]
+
+
+def test_a_sample_that_the_mail_service_does_not_take_for_the_time_being_is_sent_later(live_mail: MailWorld) -> None:
+    campaign = live_mail.lifecycle()
+    live_mail.ok(live_mail.client.post(f"/v1/campaigns/{campaign}/test", {"email": "team@acme.test"}))
+
+    def refuse(_call: object) -> None:
+        live_mail.office.before = lambda _: None
+        raise refused("Throttling")
+
+    live_mail.office.before = refuse
+    live_mail.settle()
+    assert [posted.to for posted in live_mail.office.taken] == ["team@acme.test"]
+
+
+@pytest.mark.parametrize("fault", [refused("MessageRejected"), not_answered()])
+def test_a_sample_that_is_refused_or_in_doubt_is_not_sent_again(live_mail: MailWorld, fault: Exception) -> None:
+    campaign = live_mail.lifecycle()
+    live_mail.ok(live_mail.client.post(f"/v1/campaigns/{campaign}/test", {"email": "team@acme.test"}))
+    calls: list[object] = []
+
+    def fail(call: object) -> None:
+        calls.append(call)
+        raise fault
+
+    live_mail.office.before = fail
+    while not live_mail.mails:
+        assert live_mail.run_bus()
+    live_mail.mails *= 3
+    live_mail.settle()
+    assert len(calls) == 1
 
 
 def test_links_that_are_no_web_pages_stay(test_mail: MailWorld) -> None:

@@ -29,6 +29,7 @@ class MailWorld(HookWorld):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, is_test: bool) -> None:
         self.redelivering: Callable[[pipeline.Handler], bool] = lambda _handle: False
+        self.queued: Callable[[list[str]], list[str]] = lambda bodies: bodies
         super().__init__(monkeypatch, is_test=is_test)
         self.office = PostOffice()
         self.office.install(monkeypatch)
@@ -39,6 +40,11 @@ class MailWorld(HookWorld):
         super().deliver(handle, event, time_left)
         while self.redelivering(handle):
             super().deliver(handle, event, time_left)
+
+    def run_mails(self) -> bool:
+        """As the world does, with what `queued` makes of the queue: another order, or what was there before."""
+        self.mails = self.queued(self.mails)
+        return super().run_mails()
 
     def due_timers(self, kind: str) -> list[int]:
         """The moments of the live project's timers of that kind."""

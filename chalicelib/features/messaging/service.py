@@ -140,6 +140,11 @@ def sample_claim(tenant: Tenant, message_id: str) -> Op:
     return store.sample_claim(tenant, message_id, (clock.system_ms() + _KEPT) // clock.SECOND)
 
 
+def sample_release(tenant: Tenant, message_id: str) -> Op:
+    """Takes a claim back, of a sample that was surely not sent."""
+    return store.sample_release(tenant, message_id)
+
+
 def new_id() -> str:
     """The id of a new message."""
     return ids.new_id("msg")

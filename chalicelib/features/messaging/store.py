@@ -104,6 +104,10 @@ def sample_claim(tenant: Tenant, message_id: str, ttl: int) -> Op:
     return Put(tenant.counted_event(message_id, "sample"), {"ttl": ttl}, attr("PK").not_exists())
 
 
+def sample_release(tenant: Tenant, message_id: str) -> Op:
+    return Delete(tenant.counted_event(message_id, "sample"))
+
+
 def kept(tenant: Tenant, limit: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
     """A page of the mailbox, newest first, and the position of the next one."""
     high = moment_sk(10**15 - 1, "~") if after is None else after

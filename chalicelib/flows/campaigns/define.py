@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from chalicelib.core import events, ids
 from chalicelib.core.errors import Conflict, Detail, ValidationFailed, detail
-from chalicelib.core.rules.needs import reads
 from chalicelib.core.rules.parse import parse
 from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.campaigns.model import Campaign, Status, keyed, misfits
 from chalicelib.features.projects import service as projects
-from chalicelib.features.segments import service as segments
 from chalicelib.features.templates import service as templates
 from chalicelib.features.timers import service as timers
+from chalicelib.flows.campaigns import references
 from chalicelib.platform import definitions, outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
@@ -60,7 +59,7 @@ def change(tenant: Tenant, campaign_id: str, patch: "CampaignPatch", now: int) -
         _check_change(before, after)
         _check(after)
         is_going = after.status in ("active", "paused")
-        if is_going and (faults := _unknown(tenant, after)):
+        if is_going and (faults := references.unknown(tenant, after)):
             raise ValidationFailed(
                 "A campaign that is active or paused can't be changed to what can't be sent.", details=faults
             )
@@ -198,7 +197,7 @@ def _check_change(before: Campaign, after: Campaign) -> None:
 def _check(campaign: Campaign) -> None:
     """Raises ValidationFailed with all that does not fit together, and every fault of the rules in it."""
     faults: list[Detail] = [detail(field, "unfit", message) for field, message in misfits(campaign)]
-    for path, rules in _rules(campaign):
+    for path, rules in references.rules_of(campaign):
         try:
             parse(rules, path=path, has_cause=True)
         except ValidationFailed as refused:
@@ -210,40 +209,11 @@ def _check(campaign: Campaign) -> None:
         raise ValidationFailed("The campaign is not valid.", details=faults)
 
 
-def _rules(campaign: Campaign) -> list[tuple[str, object]]:
-    """All rules of a campaign, each with where it stands."""
-    filters = campaign.trigger.filters if campaign.trigger is not None else None
-    own: list[tuple[str, object]] = [] if filters is None else [("trigger.filters", filters)]
-    return own + [
-        (f"steps.{n}.conditions", step.conditions)
-        for n, step in enumerate(campaign.steps)
-        if step.conditions is not None
-    ]
-
-
 def _lacks(tenant: Tenant, campaign: Campaign) -> list[Detail]:
     """Whatever keeps a campaign from being sent, each with where it is named."""
     has_sender = projects.get(tenant).default_from_email is not None
     missing = detail("default_from_email", "missing", "Set default_from_email in the settings first.")
-    return [*([] if has_sender else [missing]), *_unknown(tenant, campaign)]
-
-
-def _unknown(tenant: Tenant, campaign: Campaign) -> list[Detail]:
-    """The segments and templates that it names and that do not exist, each with where it is named."""
-    faults: list[Detail] = []
-    known = segments.catalog(tenant).segments.keys()
-    named = (("trigger.segment_id", campaign.trigger.segment_id if campaign.trigger else None),)
-    for path, segment_id in (*named, ("segment_id", campaign.segment_id)):
-        if segment_id is not None and segment_id not in known:
-            faults.append(detail(path, "unknown", "There is no such segment."))
-    for path, rules in _rules(campaign):
-        missing = sorted(reads(parse(rules, has_cause=True)).segments - known)
-        faults += [detail(path, "unknown", f"There is no segment {each}.") for each in missing]
-    version = definitions.version(tenant)
-    for n, step in enumerate(campaign.steps):
-        if templates.find(tenant, step.template_id, version) is None:
-            faults.append(detail(f"steps.{n}.template_id", "unknown", "There is no such template."))
-    return faults
+    return [*([] if has_sender else [missing]), *references.unknown(tenant, campaign)]
 
 
 def remove_template(tenant: Tenant, template_id: str) -> None:

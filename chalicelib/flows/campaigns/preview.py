@@ -12,7 +12,7 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.segments import service as segments
-from chalicelib.flows.campaigns import standing
+from chalicelib.flows.campaigns import references, standing
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 
@@ -30,12 +30,15 @@ class Preview:
 
 
 def run(tenant: Tenant, campaign_id: str, now: int) -> Preview:
-    """The preview at `now` (ms); who has got it, or is to get it already, is left out. Raises NotFound, and
-    ValidationFailed for a lifecycle campaign."""
+    """The preview at `now` (ms); who has got it, or is to get it already, is left out, and nobody gets one that has
+    ended. Raises NotFound, and ValidationFailed for a lifecycle campaign and for segments that do not exist."""
     campaign = campaigns.get(tenant, campaign_id)
     if campaign.type != "broadcast":
         message = "Only a broadcast has a preview. Simulate a lifecycle campaign."
         raise ValidationFailed(message, details=[detail("id", "unfit", message)])
+    if campaign.status in ("completed", "archived"):
+        return Preview()
+    references.check_segments(tenant, campaign)
     rules = campaigns.catalog(tenant).compiled(campaign.id).conditions.get(campaign.steps[0].id)
     seen = Preview()
     for contact, suppressed in audience(tenant, campaign, now):

@@ -1,6 +1,7 @@
 """Send a sample of a step to its makers. It counts nowhere, and its links lead nobody out of the list.
 
-Order: the sample is claimed by a row of its own before it is sent, so a second delivery of the message sends nothing.
+Order: the sample is claimed by a row of its own before it is sent, so a second delivery of the message sends nothing,
+but where the mail service surely did not take it.
 """
 
 from chalicelib.core import clock, events, ids
@@ -57,7 +58,7 @@ def ask(tenant: Tenant, campaign_id: str, email: str, step_index: int, now: int,
 
 
 def run(tenant: Tenant, asked: Sample) -> None:
-    """Send the sample, unless that was begun before."""
+    """Send the sample, unless that was begun before. Raises MailRefused where it may be tried again."""
     now = projects.now(tenant)
     composed = _composed(tenant, asked.campaign_id, asked.step_index, asked.email, now)
     if not isinstance(composed, Composed):
@@ -75,10 +76,20 @@ def run(tenant: Tenant, asked: Sample) -> None:
     except ConditionFailed:
         return
     if not tenant.is_test:
-        try:
-            mail.send(composed.raw, composed.sender, composed.to, composed.ref)
-        except (MailRefused, MailUnknown):
-            observability.log_failure("sample was not sent")
+        _hand_over(tenant, asked, composed)
+
+
+def _hand_over(tenant: Tenant, asked: Sample, composed: Composed) -> None:
+    try:
+        mail.send(composed.raw, composed.sender, composed.to, composed.ref)
+    except MailRefused as refused:
+        if not refused.is_lasting:
+            # It was surely not sent, so the next delivery may.
+            table.write(messaging.sample_release(tenant, asked.message_id))
+            raise
+        observability.log_failure("sample was not sent")
+    except MailUnknown:
+        observability.log_failure("sample was not sent")
 
 
 def _composed(tenant: Tenant, campaign_id: str, step_index: int, address: str, now: int) -> Composed | str:

@@ -24,7 +24,7 @@ from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
 from chalicelib.features.timers import service as timers
-from chalicelib.flows.campaigns import broadcast, on_events, preview, standing
+from chalicelib.flows.campaigns import broadcast, on_events, preview, references, standing
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.readings import gather
@@ -62,12 +62,14 @@ class _Actor:
 def run(tenant: Tenant, campaign_id: str, now: int, until: int) -> Simulation:
     """What the campaign would send from `now` until a moment (ms).
 
-    Raises NotFound; ValidationFailed where it has ended, or more than MAX_CONTACTS are concerned.
+    Raises NotFound; ValidationFailed where it has ended, names a segment that does not exist, or more than
+    MAX_CONTACTS are concerned.
     """
     campaign = campaigns.get(tenant, campaign_id)
     if campaign.status in ("completed", "archived"):
         message = f"A campaign that is {campaign.status} sends nothing."
         raise ValidationFailed(message, details=[detail("id", "ended", message)])
+    references.check_segments(tenant, campaign)
     play = _Play(tenant, campaign, now, until)
     if campaign.type == "broadcast":
         play.broadcast()

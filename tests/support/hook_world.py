@@ -65,26 +65,36 @@ class HookWorld(World):
         self.settle()
 
     @contextmanager
-    def dying_at(self, number: int, *, after: bool, first: Callable[[], object] = lambda: None) -> Iterator[list[str]]:
-        """The worker dies once, before or `after` the call of that number; `first` is done before it dies.
+    def halted_at(self, number: int, meanwhile: Callable[[], object], *, after: bool) -> Iterator[list[str]]:
+        """`meanwhile` is done once, before or `after` the call of that number.
 
         What is yielded has the name of the call, or nothing where there were fewer calls.
         """
-        died: list[str] = []
+        halted: list[str] = []
         calls = iter(range(10_000))
 
-        def die(name: str) -> None:
-            if not died and next(calls) == number:
-                died.append(name)
+        def halt(name: str) -> None:
+            if not halted and next(calls) == number:
+                halted.append(name)
                 self.table.on_call = self.table.after_call = lambda _name: None
-                first()
-                raise pipeline.Killed
+                meanwhile()
 
         if after:
-            self.table.after_call = die
+            self.table.after_call = halt
         else:
-            self.table.on_call = die
+            self.table.on_call = halt
         try:
-            yield died
+            yield halted
         finally:
             self.table.on_call = self.table.after_call = lambda _name: None
+
+    @contextmanager
+    def dying_at(self, number: int, *, after: bool, first: Callable[[], object] = lambda: None) -> Iterator[list[str]]:
+        """As `halted_at`; the worker dies there, after `first` was done."""
+
+        def die() -> None:
+            first()
+            raise pipeline.Killed
+
+        with self.halted_at(number, die, after=after) as died:
+            yield died

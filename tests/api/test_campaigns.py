@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core import clock
 from chalicelib.features.campaigns import service as campaigns
+from tests.support import pipeline
 from tests.support.client import Client
 
 PATH = "/v1/campaigns"
@@ -83,16 +85,65 @@ def test_campaigns_are_listed_newest_first_by_type_and_status(client: Client, re
     assert client.get(PATH, query={"type": "other"}).status == 400
 
 
-def test_statuses_follow_each_other_as_the_contract_says(client: Client, ready: dict[str, Any]) -> None:
-    path = f"{PATH}/{ready['id']}"
-    assert client.post(f"{path}/pause").status == 409
-    for verb, status in (("activate", "active"), ("pause", "paused"), ("activate", "active"), ("archive", "archived")):
-        assert client.post(f"{path}/{verb}").json["status"] == status
-        assert client.post(f"{path}/{verb}").status == 409
-    for verb in ("activate", "pause", "archive"):
-        assert client.post(f"{path}/{verb}").status == 409
+REACHED = {"draft": (), "active": ("activate",), "paused": ("activate", "pause"), "archived": ("archive",)}
+MOVES = {
+    ("draft", "activate"): "active",
+    ("draft", "archive"): "archived",
+    ("active", "pause"): "paused",
+    ("active", "archive"): "archived",
+    ("paused", "activate"): "active",
+    ("paused", "archive"): "archived",
+    ("completed", "archive"): "archived",
+}
+"""Every other move is 409 (contract, section 4)."""
+
+
+def reach(client: Client, campaign: dict[str, Any], status: str) -> str:
+    """The path of the campaign, brought to that status."""
+    path = f"{PATH}/{campaign['id']}"
+    for verb in REACHED.get(status, ("activate",)):
+        assert client.post(f"{path}/{verb}").status == 200
+    if status == "completed":
+        pipeline.drain()
+    assert client.get(path).json["status"] == status
+    return path
+
+
+@pytest.mark.parametrize("verb", ["activate", "pause", "archive"])
+@pytest.mark.parametrize(
+    ("type_", "status"),
+    [("lifecycle", status) for status in REACHED] + [("broadcast", status) for status in (*REACHED, "completed")],
+)
+def test_statuses_follow_each_other_as_the_contract_says(
+    client: Client, ready: dict[str, Any], type_: str, status: str, verb: str
+) -> None:
+    campaign = ready if type_ == "lifecycle" else scheduled(client, ready, has_come=status == "completed")
+    path = reach(client, campaign, status)
+    answer = client.post(f"{path}/{verb}")
+    expected = MOVES.get((status, verb))
+    assert answer.status == (409 if expected is None else 200)
+    assert client.get(path).json["status"] == (expected or status)
+
+
+def scheduled(client: Client, ready: dict[str, Any], *, has_come: bool) -> dict[str, Any]:
+    """A broadcast to a segment of nobody, for now or for later."""
+    segment = client.post("/v1/segments", {"name": "None", "rules": RULES}).json["id"]
+    pipeline.drain()
+    moment = {} if has_come else {"scheduled_at": clock.iso(clock.system_ms() + clock.DAY)}
+    body = {"steps": [{"template_id": ready["steps"][0]["template_id"]}], "segment_id": segment}
+    return made(client, BROADCAST | body | moment)
+
+
+@pytest.mark.parametrize(
+    ("status", "answers"), [("draft", 200), ("active", 200), ("paused", 200), ("completed", 409), ("archived", 409)]
+)
+def test_what_has_ended_is_changed_in_nothing_but_its_name(
+    client: Client, ready: dict[str, Any], status: str, answers: int
+) -> None:
+    campaign = scheduled(client, ready, has_come=True) if status == "completed" else ready
+    path = reach(client, campaign, status)
     assert client.patch(path, {"name": "Old"}).json["name"] == "Old"
-    assert client.patch(path, {"reentry": True}).status == 409
+    assert client.patch(path, {"rate_per_second": 5}).status == answers
 
 
 def test_an_activation_tells_all_that_is_missing(client: Client) -> None:

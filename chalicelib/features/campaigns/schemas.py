@@ -222,7 +222,7 @@ class Figures(Answer):
     unsubscribed: int
     failed: int
     unconfirmed: Annotated[int, Field(description="Given to the mail service, or not: it is not known yet.")]
-    skipped: Annotated[dict[SkipReason, int], Field(description="Not sent, by reason.")]
+    skipped: Annotated[dict[SkipReason, int], Field(description="Not sent, by reason; only reasons that occurred.")]
     open_rate: float
     click_rate: float
     bounce_rate: float
@@ -245,7 +245,7 @@ class StatsAnswer(Answer):
     status: Status
     stats: Figures
     steps: list[StepFigures]
-    updated_at: str
+    updated_at: Annotated[str, Field(description="When the figures were read.")]
 
 
 class SampleAnswer(Answer):

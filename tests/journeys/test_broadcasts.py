@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 from chalicelib.core import clock
+from chalicelib.flows.campaigns import broadcast
+from chalicelib.flows.segments import define
+from chalicelib.platform.jobs import Later
 from tests.support.mail_world import MailWorld
 from tests.support.post_office import Posted
 
@@ -82,6 +85,39 @@ def test_a_segment_that_does_not_exist_has_neither_preview_nor_simulation(test_m
     path = f"/v1/campaigns/{draft(test_mail, 'sgmnt_00000000000000000000000000')}/{what}"
     answer = test_mail.client.get(path) if what == "preview" else test_mail.client.post(path, {"until": "1d"})
     assert (answer.status, answer.fields) == (422, ["segment_id"])
+
+
+def test_a_broadcast_that_was_activated_while_its_segment_was_built_goes_to_all_whom_the_builder_finds(
+    live_mail: MailWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(define, "_SMALL", 0)  # so that the answer does not wait for the builder
+    for n in range(5):
+        live_mail.contact(f"c{n}")
+    live_mail.settle()
+    body = {"name": "All", "rules": {"operator": "AND", "conditions": [{"field": "created_at", "op": "exists"}]}}
+    segment = live_mail.ok(live_mail.client.post("/v1/segments", body))
+    assert segment["status"] == "building"
+    campaign = draft(live_mail, segment["id"])
+    live_mail.ok(live_mail.client.post(f"/v1/campaigns/{campaign}/activate", {}))
+    looks = [broadcast.run(live_mail.tenant, {"campaign_id": campaign}, lambda: True) for _ in range(2)]
+    assert all(isinstance(look, Later) for look in looks)
+    live_mail.settle()
+    assert sorted(posted.to for posted in live_mail.office.taken) == [f"c{n}@example.com" for n in range(5)]
+    assert live_mail.get(f"/v1/campaigns/{campaign}")["status"] == "completed"
+
+
+def test_a_step_that_is_renamed_while_it_goes_out_keeps_to_the_rate(test_mail: MailWorld) -> None:
+    for n in range(6):
+        test_mail.contact(f"c{n}")
+    campaign = test_mail.broadcast(test_mail.segment(), rate_per_second=1)
+    assert len(test_mail.mailbox()) == 1
+    body = {"steps": [{"id": "other", "template_id": test_mail.template()}]}
+    test_mail.ok(test_mail.client.patch(f"/v1/campaigns/{campaign}", body))
+    test_mail.settle()
+    assert len(test_mail.mailbox()) == 1
+    test_mail.advance(clock.MINUTE)
+    moments = [mail["sent_at"] for mail in test_mail.mailbox()]
+    assert len(set(moments)) == len(moments) == 6
 
 
 def test_a_paced_broadcast_gives_each_second_what_its_rate_says(test_mail: MailWorld) -> None:

@@ -82,3 +82,17 @@ def test_who_is_put_into_a_static_segment_enters_it(test_mail: MailWorld, *, inc
     test_mail.ok(test_mail.client.post(f"/v1/segments/{segment}/contacts", {"contact_ids": ids}))
     test_mail.settle()
     assert len(test_mail.mailbox()) == 1 + include_existing
+
+
+def test_an_imported_alias_starts_nobody_by_a_static_segment_that_it_hands_on(test_mail: MailWorld) -> None:
+    test_mail.contact("ada")
+    body = {"name": "S", "type": "static", "contact_ids": [test_mail.contact("old")]}
+    segment = test_mail.ok(test_mail.client.post("/v1/segments", body))["id"]
+    test_mail.settle()
+    test_mail.lifecycle(trigger={"segment_id": segment})
+    alias = {"user_id": "ada", "previous_id": "old"}
+    event = pipeline.accepted(alias, "alias", test_mail.now, historical=True)
+    pipeline.work(pipeline.messages(test_mail.tenant, [event]))
+    test_mail.settle()
+    assert test_mail.get(f"/v1/segments/{segment}")["contact_count"] == 1
+    assert test_mail.mailbox() == []

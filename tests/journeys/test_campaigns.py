@@ -298,6 +298,31 @@ def test_a_template_that_can_t_be_rendered_for_somebody_fails_for_that_one_alone
     assert test_mail.stats(campaign)["failed"] == 1
 
 
+def test_the_simulation_gives_turns_at_one_moment_in_the_order_of_the_live_run(test_mail: MailWorld) -> None:
+    """Some enter by time at the very moment at which others' second step is due, in a campaign with a rate."""
+    quiet = {"field": "events.visited", "op": "count_lte", "value": 0, "window": "2d"}
+    segment = test_mail.segment(quiet, {"field": "traits.plan", "op": "eq", "value": "growth"})
+    campaign = test_mail.lifecycle({}, {"delay": "2d"}, trigger={"segment_id": segment}, rate_per_second=1)
+    for n in range(4):
+        test_mail.contact(f"runs{n}")
+        test_mail.contact(f"enters{n}")
+        test_mail.track(f"enters{n}", "visited")
+    for name in ("runs", "enters"):
+        for n in range(4):
+            test_mail.ok(
+                test_mail.client.post("/v1/contacts", {"external_id": f"{name}{n}", "traits": {"plan": "growth"}})
+            )
+    test_mail.settle()
+    before = {mail["id"] for mail in test_mail.mailbox()}
+    answer = test_mail.ok(test_mail.client.post(f"/v1/campaigns/{campaign}/simulate", {"until": "3d"}))
+    test_mail.advance(3 * DAY)
+    after = [mail for mail in test_mail.mailbox() if mail["id"] not in before]
+    assert len(after) > 8
+    assert sorted((mail["contact_id"], mail["step_index"], mail["sent_at"]) for mail in after) == sorted(
+        (mail["contact_id"], mail["step_index"], mail["at"]) for mail in answer["mails"]
+    )
+
+
 def test_the_simulation_of_a_sequence_by_segment_has_those_whom_time_lets_enter(test_mail: MailWorld) -> None:
     quiet = {"field": "events.login", "op": "count_lte", "value": 0, "window": "7d"}
     seen = {"field": "events.login", "op": "exists"}

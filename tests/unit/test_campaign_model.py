@@ -90,10 +90,16 @@ def test_a_step_held_back_is_due_when_it_was_told_to_wait_for() -> None:
     campaign = _campaign("a", "b")
     held = _run(campaign).waiting("a", 90_000, "campaign")
     assert moved_on(campaign, held).due_at == 90_000
-    assert [held.has_turn("campaign", at) for at in (90_000, 94_999, 95_000)] == [True, True, False]
-    assert not held.has_turn("account", 90_000)
-    assert _run(campaign).waiting("a", 90_000, "account").has_turn("campaign", 90_000)
-    assert not _run(campaign).waiting("a", 90_000, None).has_turn("campaign", 90_000)
+    assert [held.has_turn("a", "campaign", at) for at in (89_999, 90_000, 94_999, 95_000)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert not held.has_turn("b", "campaign", 90_000)
+    assert not held.has_turn("a", "account", 90_000)
+    assert _run(campaign).waiting("a", 90_000, "account").has_turn("a", "campaign", 90_000)
+    assert not _run(campaign).waiting("a", 90_000, None).has_turn("a", "campaign", 90_000)
     assert moved_on(_campaign("b", "a"), held).due_at == 1_000  # it was held for another step
 
 

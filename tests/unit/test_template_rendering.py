@@ -190,6 +190,7 @@ DOUBLED = "{% assign a='xxxxxxxxxx' %}{% for i in (1..15) %}{% assign a=a|append
 LISTED = "{% assign a = 'ab' | split: '' %}{% for i in (1..40) %}{% assign a = a | concat: a %}{% endfor %}"
 CAPTURED = "{% capture a %}{% for i in (1..9999) %}xxxxxxxxxxxxxxxxxxxx{% endfor %}{% endcapture %}"
 SORTED = "{% assign a = '" + "b,a," * 900 + "' %}"
+GROWN = "{% assign a = 'abcdefghijklmnopqrst' %}{% for i in (1..11) %}{% assign a = a | append: a %}{% endfor %}"
 RUNAWAYS = {
     "loops in loops": "{% for a in (1..100000) %}{% for b in (1..100000) %}x{% endfor %}{% endfor %}",
     "one loop after the other": "{% for a in (1..9999) %}{% endfor %}" * 100,
@@ -204,6 +205,8 @@ RUNAWAYS = {
     "captures": CAPTURED + "{% for i in (1..99) %}{{a}}{% endfor %}",
     "filters with much to do": SORTED + "{% for i in (1..9000) %}{% assign b = a | split: ',' | sort %}{% endfor %}",
     "one filter after the other": SORTED + "{{ a" + " | split: ',' | sort | join: ','" * 1_000 + " }}",
+    "many items compared": GROWN + "{% assign b = a | split: '' %}{{ b | uniq | size }}",
+    "a long text searched": GROWN + "{% for i in (1..9000) %}{% if a contains 'y' %}y{% endif %}{% endfor %}",
     "an include": "{% include 'x' %}",
     "a render": "{% render 'x' %}",
     "an extends": "{% extends 'x' %}",

@@ -163,12 +163,13 @@ class Run:
         """The run whose next step is held back until its turn in that rate, if it is a rate that holds it."""
         return replace(self, due_at=until, held=step_id, paced_by=paced_by)
 
-    def has_turn(self, pace: Pace, now: int) -> bool:
-        """True where its turn in that rate has come just now: one that was not used is given away.
+    def has_turn(self, step_id: str, pace: Pace, now: int) -> bool:
+        """True where the step's turn in that rate has come just now: one that was not used is given away.
 
         Whoever waits for the account's turn has had that of the campaign.
         """
-        return self.paced_by in (pace, "account") and now - self.due_at < _TURN_LASTS
+        is_its = self.held == step_id and self.paced_by in (pace, "account")
+        return is_its and 0 <= now - self.due_at < _TURN_LASTS
 
     def ended(self, status: RunStatus) -> "Run":
         return replace(self, status=status, held=None, paced_by=None)

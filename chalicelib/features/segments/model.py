@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 MAX_SEGMENTS = 1_000
 """Of one project."""
 
 NAME_MAX = 128
+
+TIMER: Final = "memberships"
+"""The name and the kind of the timer of a contact's next flip."""
 
 Type = Literal["dynamic", "static"]
 Status = Literal["building", "ready"]

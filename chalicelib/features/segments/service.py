@@ -13,12 +13,13 @@ from chalicelib.core.rules.compiled import compile_rules
 from chalicelib.core.rules.parse import parse
 from chalicelib.features.segments import store
 from chalicelib.features.segments.catalog import Catalog
-from chalicelib.features.segments.model import MAX_SEGMENTS, Memberships, Segment, Standing, Type
+from chalicelib.features.segments.model import MAX_SEGMENTS, TIMER, Memberships, Segment, Standing, Type
 from chalicelib.platform import counters, cursor, definitions, outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import ConditionFailed, Item, Op
 
 __all__ = [
+    "TIMER",
     "Catalog",
     "Memberships",
     "Segment",
@@ -78,9 +79,14 @@ def catalog_of(tenant: Tenant, item: Item | None) -> Catalog:
     return _catalogs.at(tenant, definitions.version_in(item))
 
 
+def find(tenant: Tenant, segment_id: str) -> Segment | None:
+    """The segment, read consistently."""
+    return store.load(tenant, segment_id)
+
+
 def get(tenant: Tenant, segment_id: str) -> Segment:
     """The segment. Raises NotFound."""
-    segment = store.load(tenant, segment_id)
+    segment = find(tenant, segment_id)
     if segment is None:
         raise NotFound("There is no such segment.")
     return segment

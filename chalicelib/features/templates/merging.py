@@ -25,7 +25,7 @@ _VARIABLES_MAX = 1_000_000
 _ITERATIONS_MAX = 20_000
 _RANGE_MAX = 10_000
 _WORK_MAX = 3_000_000
-"""Characters that all filters of a rendering may be given together; an item of a list counts for _ITEM."""
+"""Characters that a rendering may read by its names and filters together; an item of a list counts for _ITEM."""
 
 _ITEM = 10
 _CALL = 50
@@ -39,7 +39,13 @@ _NOT_OFFERED = ("safe",)
 
 
 class _Context(RenderContext):
-    """Counts the iterations of all loops of a rendering together."""
+    """Counts the iterations of all loops of a rendering together, and the work of its filters and comparisons."""
+
+    def get(self, path: list[object], **named: Any) -> object:
+        """What a name stands for; long texts are work wherever they are read."""
+        value = super().get(path, **named)
+        _count_work(self, _size(value))
+        return value
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
         counted = self.tag_namespace.setdefault("iterations", 0) + length
@@ -129,7 +135,7 @@ def _bounded(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:
     @with_context
     @wraps(apply)
     def bounded(value: Any, *args: Any, context: RenderContext, **options: Any) -> Any:
-        _count_work(context, (value, *args))
+        _count_work(context, _CALL + _work(name, value, args))
         if takes_context:
             options["context"] = context
         for each in (value, *args):
@@ -142,11 +148,17 @@ def _bounded(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:
     return bounded
 
 
-def _count_work(context: RenderContext, values: tuple[Any, ...]) -> None:
-    work = context.tag_namespace.setdefault("work", 0) + _CALL + sum(_size(each) for each in values)
+def _count_work(context: RenderContext, more: int) -> None:
+    work = context.tag_namespace.setdefault("work", 0) + more
     context.tag_namespace["work"] = work
     if work > _WORK_MAX:
-        raise FilterValueError("its filters have too much to do", token=None)
+        raise FilterValueError("it has too much to do", token=None)
+
+
+def _work(name: str, value: Any, args: tuple[Any, ...]) -> int:
+    work = sum(_size(each) for each in (value, *args))
+    # The library compares each item with all that it has kept so far.
+    return work + len(value) ** 2 // _ITEM if name == "uniq" and isinstance(value, list | tuple) else work
 
 
 def _size(value: Any) -> int:

@@ -57,16 +57,24 @@ def queue(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
 def run(tenant: Tenant, data: Mapping[str, Any], has_time: HasTime) -> Mapping[str, Any] | Later | None:
     """Give runs to members as long as there is time; returns where to go on, None once all have one.
 
-    `data` is `{campaign_id, position?}`.
+    `data` is `{campaign_id, position?, was_building?}`. It begins once the segment is built: who the builder finds is a
+    member from then on.
     """
     while True:
-        campaign = _begun(tenant, str(data["campaign_id"]))
+        campaign = campaigns.find(tenant, str(data["campaign_id"]))
         segment_id = None if campaign is None else _audience(campaign)
-        if campaign is None or segment_id is None or campaign.started_at is None:
+        if campaign is None or segment_id is None:
             return None
-        segment = segments.catalog(tenant).segments.get(segment_id)
+        # By its row: the catalog is not told that a segment has been built.
+        segment = segments.find(tenant, segment_id)
         if segment is not None and segment.status == "building":
-            return Later(data, _BUILDING_S)
+            return Later(dict(data) | {"was_building": True}, _BUILDING_S)
+        if data.get("was_building"):
+            # Whom the builder put in last is to be seen in the list.
+            return Later({name: value for name, value in data.items() if name != "was_building"}, listing.LAGS_S)
+        campaign = _begun(tenant, campaign.id)
+        if campaign is None or campaign.started_at is None:
+            return None
         page, position = segments.members_page(
             tenant, segment_id, _AT_ONCE, position=data.get("position"), entered_by=campaign.started_at
         )
@@ -132,10 +140,11 @@ def _give_runs(tenant: Tenant, campaign: Campaign, contact_ids: Sequence[str]) -
 
 
 def _was_member(tenant: Tenant, campaign: Campaign, contact: Contact, known: Memberships) -> bool:
-    """False where time had let the contact leave when the broadcast began, though nobody has noted it yet."""
+    """False where it had left when the broadcast began: by time that nobody has noted, or while the list lagged."""
     segment_id, began = campaign.segment_id or "", campaign.started_at or 0
-    leaves_at = known.of(segment_id).flips_at
-    return leaves_at is None or leaves_at > began or standing.is_member(tenant, contact, segment_id, began)
+    is_member, flips_at = known.of(segment_id)
+    is_still = is_member and (flips_at is None or flips_at > began)
+    return is_still or standing.is_member(tenant, contact, segment_id, began)
 
 
 def _run_ops(tenant: Tenant, campaign: Campaign, wanted: Sequence[tuple[Contact, int]], now: int) -> list[Op]:

@@ -100,7 +100,7 @@ def _wait(tenant: Tenant, at: Position, later: Run) -> None:
 
 def _send_in_turn(tenant: Tenant, at: Position, decided: Send) -> None:
     """Send the step, if it is its turn now, in the campaign's rate and in the account's."""
-    turn, pace = _turn(tenant, at)
+    turn, pace = _turn(tenant, at, decided.step.id)
     if turn > at.now:
         _wait(tenant, at, at.run.waiting(decided.step.id, turn, pace))
         return
@@ -113,13 +113,13 @@ def _send_in_turn(tenant: Tenant, at: Position, decided: Send) -> None:
     _hand_over(tenant, at, _claim(tenant, at, decided, composed), composed)
 
 
-def _turn(tenant: Tenant, at: Position) -> tuple[int, Pace]:
+def _turn(tenant: Tenant, at: Position, step_id: str) -> tuple[int, Pace]:
     """When it is the mail's turn, and in whose rate; for a turn that comes in a moment it is waited here."""
-    if not at.run.has_turn("campaign", at.now):
+    if not at.run.has_turn(step_id, "campaign", at.now):
         (turn,) = campaigns.take_turn(tenant, at.campaign, at.now)
         if turn > at.now:
             return turn, "campaign"
-    if tenant.is_test or at.run.has_turn("account", at.now):
+    if tenant.is_test or at.run.has_turn(step_id, "account", at.now):
         return at.now, "account"
     turn = mail.take_turn()
     wait = turn - clock.system_ms()

@@ -121,9 +121,9 @@ class _Play:
             moment, _, _, act = heapq.heappop(self._due)
             act(moment)
 
-    def _order(self, actor: _Actor) -> str:
+    def _order(self, actor: _Actor, timer: str | None = None) -> str:
         owner = contacts.key(self._tenant, actor.contact.id).pk
-        return timers.order(owner, campaigns.timer_name(self._campaign.id))
+        return timers.order(owner, timer or campaigns.timer_name(self._campaign.id))
 
     def _resume(self, actor: _Actor) -> None:
         if actor.run is not None:
@@ -153,7 +153,7 @@ class _Play:
             if isinstance(decided, Skip):
                 self._note(actor, decided.index, decided.step, now, decided.reason)
             else:
-                turn = now if run.has_turn("campaign", now) else self._turn(now)
+                turn = now if run.has_turn(decided.step.id, "campaign", now) else self._turn(now)
                 if turn > now:
                     self._again(actor, run.waiting(decided.step.id, turn, "campaign"), turn)
                     return
@@ -199,7 +199,7 @@ class _Play:
         else:
             entries = list(_entries(rules, actor.facts, self._now, self._until, is_new))
         for moment in entries:
-            self._at(moment, self._order(actor), lambda then: self._enter(actor, then))
+            self._at(moment, self._order(actor, segments.TIMER), lambda then: self._enter(actor, then))
 
     def _is_static_member(self, actor: _Actor, segment_id: str) -> bool:
         return standing.is_member(self._tenant, actor.contact, segment_id, self._now)

@@ -28,21 +28,24 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """Judge what these events concern, each contact once."""
     catalog = segments.catalog(tenant)
     by_contact: dict[str, dict[str, Occasion]] = {}
+    ended: dict[str, Occasion] = {}
     for event in told:
         wanted = by_contact.setdefault(str(event.data["contact_id"]), {})
         left = by_contact.setdefault(str(event.data["source_contact_id"]), {}) if event.name in _JOINED else {}
         starts: Starts = "none" if activity.is_past(event) else "all"
+        if event.name == events.CONTACT_DELETED:
+            ended[str(event.data["contact_id"])] = settle.MERGED
+        elif event.name == events.CONTACT_MERGED:
+            ended[str(event.data["source_contact_id"])] = Occasion("merge", starts)
         for segment_id, reason in _concerned(catalog, event).items():
             occasion = Occasion(reason, "including_existing" if reason == "rules" else starts)
             wanted[segment_id] = occasion.or_else(wanted.get(segment_id))
             left[segment_id] = occasion.or_else(left.get(segment_id))
-    ended = {str(event.data["contact_id"]) for event in told if event.name == events.CONTACT_DELETED}
-    ended |= {str(event.data["source_contact_id"]) for event in told if event.name == events.CONTACT_MERGED}
     if not catalog.segments:
         return
     for contact_id, wanted in by_contact.items():
         if wanted or contact_id in ended:
-            settle.run(tenant, contact_id, wanted, catalog)
+            settle.run(tenant, contact_id, wanted, catalog, handing_on=ended.get(contact_id, settle.MERGED))
 
 
 def _concerned(catalog: Catalog, event: DomainEvent) -> dict[str, Reason]:

@@ -24,7 +24,8 @@ from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, ConditionFailed, Op, attr
 from chalicelib.readings import gather
 
-TIMER: Final = "memberships"
+TIMER: Final = segments.TIMER
+MERGED = Occasion("merge")
 """Name and kind of the one timer that a contact has for all its segments; campaigns' are named to go after it."""
 
 _ATTEMPTS = 20
@@ -51,12 +52,14 @@ def run(
     by_hand: Mapping[str, bool] | None = None,
     is_stamped: bool = False,
     moves: list[Move] | None = None,
+    handing_on: Occasion = MERGED,
 ) -> Memberships | None:
     """Judge the contact's standing in the wanted segments now; returns its memberships, None if it is gone.
 
     `wanted` gives the occasion that is told for each. `by_hand` says of static segments whether it is to be a member.
     With `is_stamped` the version of the definitions is noted even where nothing else changes, so that nobody judges by
-    older ones afterwards. What it entered and left is added to `moves`. Raises Unavailable where others keep changing
+    older ones afterwards. What it entered and left is added to `moves`. Where it was merged, whoever stays enters its
+    static segments on the occasion `handing_on`. Raises Unavailable where others keep changing
     the same contact.
     """
     conflicts = 0
@@ -71,7 +74,7 @@ def run(
             if contact is None or contact.status != "active":
                 if before.definitions > catalog.version:
                     catalog = segments.catalog(tenant, before.definitions)
-                _hand_on(tenant, contact, before, catalog)
+                _hand_on(tenant, contact, before, catalog, handing_on)
                 if _drop(tenant, contact_id, before, now):
                     return None
                 continue
@@ -161,14 +164,16 @@ def _timer_ops(tenant: Tenant, contact_id: str, before: int | None, after: int |
     return timers.set_ops(tenant, owner, TIMER, TIMER, after, before=before)
 
 
-def _hand_on(tenant: Tenant, contact: Contact | None, before: Memberships, catalog: Catalog) -> None:
+def _hand_on(
+    tenant: Tenant, contact: Contact | None, before: Memberships, catalog: Catalog, occasion: Occasion
+) -> None:
     """Put the one that a contact was merged into, in the end, into the contact's static segments."""
     if contact is None or contact.status != "merged":
         return
     static = [each for each in before.members_of() if each in catalog.static]
     heir = contacts.heir(tenant, contact.id) if static else None
     if heir is not None and heir.status == "active":
-        run(tenant, heir.id, dict.fromkeys(static, Occasion("merge")), catalog, by_hand=dict.fromkeys(static, True))
+        run(tenant, heir.id, dict.fromkeys(static, occasion), catalog, by_hand=dict.fromkeys(static, True))
 
 
 def _drop(tenant: Tenant, contact_id: str, before: Memberships, now: int) -> bool:

@@ -46,6 +46,7 @@ def size(stack: Stack, segment_id: str) -> int:
     return int(stack.get(f"/v1/segments/{segment_id}").body["contact_count"])
 
 
+@pytest.mark.alone
 def test_contacts_leave_a_segment_within_2_seconds_of_the_end_of_their_window(stack: Stack) -> None:
     segment_id = created(stack, counting("e2e_window", window="5s"))["id"]
     users = [f"window-{n}" for n in range(20)]
@@ -54,8 +55,9 @@ def test_contacts_leave_a_segment_within_2_seconds_of_the_end_of_their_window(st
     wait_until(lambda: len(members(stack, segment_id)) == len(users), 4.0)
     time.sleep(max(0.0, (now + 5_000 - clock.system_ms()) / 1000 - 0.5))
     assert len(members(stack, segment_id)) == len(users)
-    wait_until(lambda: not members(stack, segment_id), LATE_S + 0.5)
-    wait_until(lambda: size(stack, segment_id) == 0, LATE_S)
+    # Each look at the list is work for the stack too, so they are not taken without a pause.
+    wait_until(lambda: not members(stack, segment_id), LATE_S + 0.5, pause_s=0.1)
+    wait_until(lambda: size(stack, segment_id) == 0, LATE_S, pause_s=0.1)
 
 
 @pytest.mark.prove

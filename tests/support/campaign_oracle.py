@@ -108,6 +108,10 @@ class Oracle:
     def is_someone(self, name: str) -> bool:
         return self._who(name) is not None
 
+    def is_running(self, name: str) -> bool:
+        person = self._who(name)
+        return person is not None and person.run is not None and not person.run.over
+
     def _who(self, name: str) -> Person | None:
         person = self.people[name]
         while person.merged_into is not None:

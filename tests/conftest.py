@@ -7,10 +7,12 @@ from moto import mock_aws
 from pytest_socket import socket_allow_hosts
 
 from chalicelib.core import clock
+from chalicelib.edge import middleware
 from chalicelib.edge.auth import keyring
 from chalicelib.edge.rate_limit import limiter
 from chalicelib.flows import create_project
 from chalicelib.flows.create_project import CreatedProject
+from chalicelib.flows.segments import define
 from tests.support import aws as support
 from tests.support.client import Client
 from tests.support.receiver import Receiver, receiving
@@ -31,6 +33,13 @@ def engine() -> Iterator[str]:
         name = support.create_table()
         support.use(GROWTHOS_TABLE=name, GROWTHOS_SECRET_ARN=support.create_secret(), **support.create_queues())
         yield name
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, a request has the time for what it does, and a segment for being built in it."""
+    monkeypatch.setattr(middleware, "_DEADLINE", 120.0)
+    monkeypatch.setattr(define, "_PATIENCE_S", 60.0)
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from typing import Any
 from chalicelib.core import clock
 from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.projects import service as projects
+from chalicelib.features.segments import service as segments
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due, Timer
 from chalicelib.flows.campaigns import doubt, timing
-from chalicelib.flows.segments import on_timer, purge, settle
+from chalicelib.flows.segments import on_timer, purge
 from chalicelib.flows.webhooks import deliver
 from chalicelib.flows.webhooks import on_timer as on_webhook_timer
 from chalicelib.platform import observability
@@ -20,7 +21,7 @@ TimerFlow = Callable[[Tenant, str, Timer, int], None]
 what it does, on condition of what it read: a timer fires at least once, and may fire late."""
 
 TIMER_FLOWS: dict[str, TimerFlow] = {
-    settle.TIMER: on_timer.run,
+    segments.TIMER: on_timer.run,
     purge.KIND: purge.on_timer,
     deliver.RETRY: on_webhook_timer.retry,
     deliver.FAILING: on_webhook_timer.end_failing,

@@ -209,10 +209,10 @@ def test_a_late_judge_does_not_let_in_again_who_has_left(tenant: Tenant, monkeyp
 
 def test_a_timer_that_was_set_anew_while_it_fired_stays(tenant: Tenant) -> None:
     owner = tenant.contact("cntct_1").pk
-    fired = timers.Timer(settle.TIMER, settle.TIMER, NOW)
-    table.transact(timers.set_ops(tenant, owner, settle.TIMER, settle.TIMER, NOW + 1))
+    fired = timers.Timer(segments.TIMER, segments.TIMER, NOW)
+    table.transact(timers.set_ops(tenant, owner, segments.TIMER, segments.TIMER, NOW + 1))
     timers.drop(tenant, owner, fired)
-    assert timers.find(tenant, owner, settle.TIMER) is not None
+    assert timers.find(tenant, owner, segments.TIMER) is not None
 
 
 def test_scores_by_older_settings_do_not_replace_newer_ones(tenant: Tenant) -> None:

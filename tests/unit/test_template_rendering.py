@@ -173,7 +173,7 @@ def test_a_fault_is_told_with_its_part_and_line(source: str, form: Format, line:
 
 @pytest.mark.parametrize("part", ["subject", "preheader", "text"])
 def test_a_fault_in_another_part_names_that(part: str) -> None:
-    (failed,) = faults(replace(template("<p>Hi</p>"), **{part: "{% if %}"}), CONTEXT)  # type: ignore[arg-type]
+    (failed,) = faults(template("<p>Hi</p>", "html", **{part: "{% if %}"}), CONTEXT)
     assert failed.field == part
 
 

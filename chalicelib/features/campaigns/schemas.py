@@ -286,8 +286,8 @@ def changes(patch: CampaignPatch, before: Campaign) -> dict[str, Any]:
         changed["exit_on"] = tuple(dict.fromkeys(patch.exit_on))
     if patch.trigger is not None:
         known = {name: getattr(patch.trigger, name) for name in patch.trigger.model_fields_set}
-        if known.get("include_existing", False) is None:
-            known["include_existing"] = False
+        if "include_existing" in known:
+            known["include_existing"] = bool(known["include_existing"])
         stands = before.trigger or Trigger()
         changed["trigger"] = Trigger(**{name: getattr(stands, name) for name in Trigger.__slots__} | known)
     return changed

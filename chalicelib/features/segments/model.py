@@ -10,7 +10,7 @@ MAX_SEGMENTS = 1_000
 NAME_MAX = 128
 
 TIMER: Final = "memberships"
-"""The name and the kind of the timer of a contact's next flip."""
+"""Name and kind of the one timer that a contact has for all its segments; campaigns' are named to go after it."""
 
 Type = Literal["dynamic", "static"]
 Status = Literal["building", "ready"]

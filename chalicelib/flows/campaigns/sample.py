@@ -82,13 +82,11 @@ def run(tenant: Tenant, asked: Sample) -> None:
 def _hand_over(tenant: Tenant, asked: Sample, composed: Composed) -> None:
     try:
         mail.send(composed.raw, composed.sender, composed.to, composed.ref)
-    except MailRefused as refused:
-        if not refused.is_lasting:
+    except (MailRefused, MailUnknown) as failed:
+        if isinstance(failed, MailRefused) and not failed.is_lasting:
             # It was surely not sent, so the next delivery may.
             table.write(messaging.sample_release(tenant, asked.message_id))
             raise
-        observability.log_failure("sample was not sent")
-    except MailUnknown:
         observability.log_failure("sample was not sent")
 
 

@@ -24,9 +24,8 @@ from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, ConditionFailed, Op, attr
 from chalicelib.readings import gather
 
-TIMER: Final = segments.TIMER
-MERGED = Occasion("merge")
-"""Name and kind of the one timer that a contact has for all its segments; campaigns' are named to go after it."""
+MERGED: Final = Occasion("merge")
+"""What moves a contact that has taken in another."""
 
 _ATTEMPTS = 20
 _LONGEST_PAUSE = 0.2
@@ -160,8 +159,8 @@ def _timer_ops(tenant: Tenant, contact_id: str, before: int | None, after: int |
     if after == before:
         return []
     if after is None:
-        return timers.clear_ops(tenant, owner, TIMER, before=before)
-    return timers.set_ops(tenant, owner, TIMER, TIMER, after, before=before)
+        return timers.clear_ops(tenant, owner, segments.TIMER, before=before)
+    return timers.set_ops(tenant, owner, segments.TIMER, segments.TIMER, after, before=before)
 
 
 def _hand_on(

@@ -42,15 +42,38 @@
 | message | `P#<p>#C#<c>` | `MAIL#<message id>` | list `P#<p>#MAILS#<campaign id>#<shard>` |
 | address that gets no mail | `P#<p>#SUPPRESSED#<sha256>` | `SUPPRESSED` | |
 | mail kept of a test project | `P#<p>#MAILBOX` | `<moment>#<message id>` | |
+| referral code | `CODE#<code>` | `CODE` | |
+| referrals and waitlists | `platform/growth_keys.py` | | |
 | idempotent answer | `P#<p>#IDEM#<hash>` | `IDEM` | |
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from chalicelib.core import clock, ids
+from chalicelib.platform.growth_keys import GrowthKeys
+from chalicelib.platform.key_shapes import IndexEntry, Key, moment_sk, part, shard_of
+
+__all__ = [
+    "COUNTER_SHARDS",
+    "IndexEntry",
+    "Key",
+    "Tenant",
+    "api_key_door",
+    "contact_of",
+    "is_outbox",
+    "mail_turns",
+    "moment_sk",
+    "queued_timers",
+    "rate_bucket",
+    "referral_code",
+    "shard_of",
+    "tenant_of",
+    "timed_by",
+    "timer",
+    "timer_name",
+    "waiting_timers",
+]
 
 CONTACT_SHARDS = 8
 EVENT_SHARDS = 8
@@ -64,37 +87,6 @@ _RUN = "RUN#"
 _MAIL = "MAIL#"
 _EMAIL_CLAIM = "CLAIM#"
 _STEP_DIGITS = 6
-_MOMENT_DIGITS = 15
-"""Milliseconds up to the year 9999."""
-
-
-class Key(NamedTuple):
-    """The primary key of one item. Made in this module only."""
-
-    pk: str
-    sk: str
-
-
-class IndexEntry(NamedTuple):
-    """Where an item stands in one index: the partition and the sort key."""
-
-    pk: str
-    sk: str
-
-
-def moment_sk(moment: int, ident: str) -> str:
-    """A sort key by time, then by identifier; `moment` in milliseconds, not negative."""
-    return f"{moment:0{_MOMENT_DIGITS}d}#{ident}"
-
-
-def shard_of(ident: str, shards: int) -> int:
-    """The shard that an identifier always falls into."""
-    return zlib.crc32(ident.encode()) % shards
-
-
-def part(text: str) -> str:
-    """`text` as one part of a key: the separator cannot occur in it."""
-    return text.replace("%", "%25").replace("#", "%23")
 
 
 def timer(owner_pk: str, name: str) -> Key:
@@ -132,20 +124,19 @@ def rate_bucket(key_id: str, surface: str) -> Key:
     return Key(f"RATE#{key_id}#{surface}", "RATE")
 
 
-@dataclass(frozen=True, slots=True)
-class Tenant:
-    """One project as the owner of keys. Made from the caller's principal, or from an item read back."""
+def referral_code(code: str) -> Key:
+    """Whose a referral code is; it is unique among all projects."""
+    return Key(f"CODE#{code}", "CODE")
 
-    project_id: str
+
+@dataclass(frozen=True, slots=True)
+class Tenant(GrowthKeys):
+    """One project as the owner of keys. Made from the caller's principal, or from an item read back."""
 
     @property
     def is_test(self) -> bool:
         """True for a test project, whose time stands under its owner's hand; nothing is read for it."""
         return ids.is_test_project(self.project_id)
-
-    @property
-    def _root(self) -> str:
-        return f"P#{self.project_id}"
 
     def project(self) -> Key:
         return Key(self._root, "PROJECT")
@@ -163,9 +154,6 @@ class Tenant:
     def api_keys(self) -> tuple[str, str]:
         """Partition and sort-key prefix of all keys of the project."""
         return self._root, "KEY#"
-
-    def contact(self, contact_id: str) -> Key:
-        return Key(f"{self._root}#C#{contact_id}", "CONTACT")
 
     def contact_entry(self, contact_id: str, created_at: int) -> IndexEntry:
         shard = shard_of(contact_id, CONTACT_SHARDS)

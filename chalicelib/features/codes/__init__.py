@@ -1,0 +1,1 @@
+"""Referral codes: what they are made of, and whose each is."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from chalicelib.flows import advance_clock, relocate_events, start_advance, start_relocation
 from chalicelib.flows.campaigns import broadcast, realign, track
+from chalicelib.flows.referrals import define as referral_programs
 from chalicelib.flows.segments import build, clean, purge, rescore
 from chalicelib.flows.webhooks import ask
 from chalicelib.platform import jobs, observability
@@ -32,6 +33,7 @@ JOBS: dict[str, Job] = {
     broadcast.KIND: broadcast.run,
     realign.KIND: realign.run,
     track.KIND: track.run,
+    referral_programs.KIND: referral_programs.rewrite,
 }
 
 _RESERVE = 10_000

@@ -69,6 +69,25 @@ CALLS: dict[tuple[str, str], list[Foreign]] = {
     ("DELETE", "/v1/segments/{segment_id}/contacts"): [Foreign(404, {"contact_ids": ["{contact_id}"]})],
     ("POST", "/v1/segments/{segment_id}/estimate"): [Foreign(404, {"rules": NAMING})],
     ("GET", "/v1/segments/{segment_id}/explain"): [Foreign(404, query={"contact_id": "{contact_id}"})],
+    ("POST", "/v1/referrals/programs"): [Foreign(201, {"name": "Mine"})],
+    ("GET", "/v1/referrals/programs"): [OWN],
+    ("GET", "/v1/referrals/programs/{program_id}"): [NOT_FOUND],
+    ("PATCH", "/v1/referrals/programs/{program_id}"): [Foreign(404, {"name": "Stolen"})],
+    ("DELETE", "/v1/referrals/programs/{program_id}"): [NOT_FOUND],
+    ("GET", "/v1/referrals/programs/{program_id}/links"): [NOT_FOUND],
+    ("POST", "/v1/referrals/links"): [Foreign(422, {"program_id": "{program_id}", "contact_id": "{contact_id}"})],
+    ("GET", "/v1/referrals/links/{code}"): [NOT_FOUND],
+    ("GET", "/v1/referrals/links/{code}/conversions"): [NOT_FOUND],
+    ("POST", "/v1/referrals/conversions"): [
+        Foreign(422, {"link_code": "{code}", "referred_contact_id": "{contact_id}"})
+    ],
+    ("GET", "/v1/referrals/conversions"): [OWN, Foreign(query={"program_id": "{program_id}"})],
+    ("POST", "/v1/referrals/conversions/{conversion_id}/approve"): [NOT_FOUND],
+    ("POST", "/v1/referrals/conversions/{conversion_id}/reject"): [NOT_FOUND],
+    ("POST", "/v1/referrals/conversions/{conversion_id}/reverse"): [NOT_FOUND],
+    ("GET", "/v1/referrals/rewards"): [OWN, Foreign(query={"contact_id": "{contact_id}"})],
+    ("POST", "/v1/referrals/rewards/{reward_id}/issue"): [NOT_FOUND],
+    ("GET", "/v1/referrals/leaderboard"): [Foreign(404, query={"program_id": "{program_id}"})],
     ("POST", "/v1/campaigns"): [Foreign(201, CAMPAIGN)],
     ("GET", "/v1/campaigns"): [OWN],
     ("GET", "/v1/campaigns/{campaign_id}"): [NOT_FOUND],
@@ -138,6 +157,13 @@ def theirs(other_project: CreatedProject, other_client: Client) -> dict[str, str
     template = other_client.post("/v1/templates", {"name": "Theirs", "html": "<p>Hi</p>"}).json
     news = CAMPAIGN | {"name": "Theirs", "segment_id": segment["id"], "steps": [{"template_id": template["id"]}]}
     campaign = other_client.post("/v1/campaigns", news).json
+    program = other_client.post("/v1/referrals/programs", {"name": "Theirs", "reward_amount": 1}).json
+    owner = {"program_id": program["id"], "contact_id": person["id"]}
+    link = other_client.post("/v1/referrals/links", owner).json
+    friend = other_client.post("/v1/contacts", {"external_id": "their friend"}).json
+    converted = {"link_code": link["code"], "referred_contact_id": friend["id"]}
+    conversion = other_client.post("/v1/referrals/conversions", converted).json
+    reward = other_client.get("/v1/referrals/rewards").json["data"][0]
     hook = {"url": "https://nowhere.invalid/theirs", "events": ["contact.created"]}
     endpoint = other_client.post("/v1/webhooks/endpoints", hook).json
     other_client.post("/v1/contacts", {"external_id": "their other"})
@@ -147,6 +173,10 @@ def theirs(other_project: CreatedProject, other_client: Client) -> dict[str, str
         "endpoint_id": endpoint["id"],
         "campaign_id": campaign["id"],
         "template_id": template["id"],
+        "program_id": program["id"],
+        "code": link["code"],
+        "conversion_id": conversion["id"],
+        "reward_id": reward["id"],
         "log_id": log["id"],
         "contact_id": person["id"],
         "segment_id": segment["id"],
@@ -210,6 +240,11 @@ def everything(other_client: Client, theirs: dict[str, str]) -> list[Any]:
         "/v1/settings",
         "/v1/campaigns",
         "/v1/templates",
+        f"/v1/referrals/programs/{theirs['program_id']}",
+        f"/v1/referrals/links/{theirs['code']}",
+        f"/v1/referrals/links/{theirs['code']}/conversions",
+        "/v1/referrals/rewards",
+        f"/v1/referrals/leaderboard?program_id={theirs['program_id']}",
         "/v1/webhooks/endpoints",
         f"/v1/webhooks/endpoints/{theirs['endpoint_id']}/logs",
     )

@@ -21,9 +21,9 @@ from tests.support.client import Client
 REFERENCE = Path(__file__).parents[1] / "reference" / "management-api.txt"
 PUBLIC = {
     *("/docs", "/docs/assets/{asset}", "/openapi/management.json", "/openapi/ingest.json", "/", "/{proxy+}"),
-    *("/o/{token}", "/c/{token}", "/u/{token}", "/ses/notifications"),
+    *("/o/{token}", "/c/{token}", "/u/{token}", "/r/{code}", "/ses/notifications"),
 }
-"""Pages, the links of mails, what the mail service posts, and the answers to paths that are none."""
+"""Pages, the links of mails and referrals, what the mail service posts, and the answers to paths that are none."""
 
 EXPECTED_IN_REFERENCE = {
     "GET /v1/contacts",
@@ -33,6 +33,11 @@ EXPECTED_IN_REFERENCE = {
     "POST /v1/segments",
     "PATCH /v1/segments/{segment_id}",
     "POST /v1/segments/{segment_id}/estimate",
+    "POST /v1/referrals/programs",
+    "PATCH /v1/referrals/programs/{program_id}",
+    "POST /v1/referrals/links",
+    "POST /v1/referrals/conversions",
+    "GET /v1/referrals/leaderboard",
     "POST /v1/campaigns",
     "PATCH /v1/campaigns/{campaign_id}",
     "POST /v1/campaigns/{campaign_id}/test",
@@ -210,6 +215,34 @@ def test_the_answers_of_the_management_api_fit_its_document(
     call("PATCH", f"/v1/segments/{dynamic}", 200, {"name": "Other"})
     call("DELETE", f"/v1/segments/{static}/contacts", 200, {"contact_ids": [contact]})
     call("DELETE", f"/v1/segments/{static}", 200)
+    programs = "/v1/referrals/programs"
+    tiers, prize = [{"referrals": 1, "bonus": 5}], {"type": "discount", "amount": 1.5, "currency": "EUR"}
+    program = call("POST", programs, 201, {"name": "P", "reward_amount": 2, "referee_reward": prize, "tiers": tiers})
+    call("POST", programs, 422, {"name": "P", "tiers": [{"referrals": 0}]})
+    call("GET", f"{programs}?limit=1", 200)
+    call("GET", f"{programs}/{program['id']}", 200)
+    call("PATCH", f"{programs}/{program['id']}", 200, {"reward_issuing": "manual"})
+    code = call("POST", "/v1/referrals/links", 201, {"program_id": program["id"], "contact_id": contact})["code"]
+    call("POST", "/v1/referrals/links", 200, {"program_id": program["id"], "contact_id": contact})
+    call("GET", f"{programs}/{program['id']}/links", 200)
+    call("GET", f"/v1/referrals/links/{code}", 200)
+    friend = call("POST", "/v1/contacts", 201, {"email": "a@mailinator.com"})["id"]
+    done = {"link_code": code, "referred_contact_id": friend, "metadata": {"value": 49.0}}
+    held = call("POST", "/v1/referrals/conversions", 201, done)["id"]
+    call("POST", "/v1/referrals/conversions", 200, done)
+    call("POST", "/v1/referrals/conversions", 422, done | {"referred_contact_id": contact})
+    call("GET", f"/v1/referrals/links/{code}/conversions", 200)
+    call("GET", "/v1/referrals/conversions?status=review", 200)
+    call("POST", f"/v1/referrals/conversions/{held}/approve", 200)
+    call("POST", f"/v1/referrals/conversions/{held}/reject", 409)
+    reward = call("GET", "/v1/referrals/rewards?kind=referee", 200)["data"][0]["id"]
+    call("POST", f"/v1/referrals/rewards/{reward}/issue", 200)
+    call("GET", f"/v1/referrals/leaderboard?program_id={program['id']}", 200)
+    call("POST", f"/v1/referrals/conversions/{held}/reverse", 200)
+    other = call("POST", "/v1/contacts", 201, {"email": "b@mailinator.com"})["id"]
+    held = call("POST", "/v1/referrals/conversions", 201, done | {"referred_contact_id": other})["id"]
+    call("POST", f"/v1/referrals/conversions/{held}/reject", 200)
+    call("DELETE", f"{programs}/{program['id']}", 200)
     call("DELETE", f"/v1/contacts/{contact}", 200)
     call("GET", f"/v1/contacts/{contact}", 404)
     hooks = "/v1/webhooks/endpoints"

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.client import Client
 from tests.support.mail_world import MailWorld
 
 PROGRAM: dict[str, Any] = {
@@ -88,3 +89,7 @@ class ReferralWorld(MailWorld):
     def stats(self, program: str | None = None) -> dict[str, Any]:
         """The figures of a program."""
         return dict(self.get(f"/v1/referrals/programs/{program or self.program}")["stats"])
+
+    def click(self, code: str, **headers: str) -> Any:
+        """The answer to a person who follows a link."""
+        return Client().get(f"/r/{code}", headers={"User-Agent": AGENT} | headers)

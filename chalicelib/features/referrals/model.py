@@ -7,7 +7,9 @@ from typing import Final, Literal, NamedTuple
 from chalicelib.core import clock
 
 ProgramStatus = Literal["active", "paused"]
-ConversionStatus = Literal["review", "approved", "rejected", "reversed"]
+ConversionStatus = Literal["review", "approved", "rejected", "reversed", "refused"]
+"""A refused one is a note of why what a contact did is no conversion."""
+
 RewardStatus = Literal["pending", "approved", "issued", "void"]
 RewardKind = Literal["referrer", "referee", "tier_bonus"]
 Issuing = Literal["automatic", "manual"]
@@ -117,7 +119,10 @@ NOWHERE: Final = Source()
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """By whom a contact was referred to a program, at `at`, and the conversion that came of it."""
+    """By whom a contact was referred to a program, at `at`, and the conversion that came of it.
+
+    `passed` is the moment of the last thing it did that was refused as a conversion, for the reason `refused`.
+    """
 
     program_id: str
     contact_id: str
@@ -127,6 +132,8 @@ class Attribution:
     at: int
     source: Source = NOWHERE
     conversion_id: str | None = None
+    passed: int | None = None
+    refused: str | None = None
     version: int = 0
 
 
@@ -163,11 +170,11 @@ class Conversion:
     code: str
     referrer_id: str
     referred_id: str
-    event: str | None
     attributed_at: int
     converted_at: int
     created_at: int
     status: ConversionStatus
+    event: str | None = None
     reasons: tuple[Reason, ...] = ()
     metadata: str | None = None
     rewards: tuple[str, ...] = ()

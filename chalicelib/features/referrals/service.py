@@ -187,7 +187,7 @@ def conversion_timers(tenant: Tenant, conversion_id: str) -> str:
 def conversions(
     tenant: Tenant, status: ConversionStatus | None, program_id: str | None, limit: int, after: str | None
 ) -> tuple[list[Conversion], str | None]:
-    """One page of conversions, newest first, and the cursor of the next one."""
+    """One page of conversions, newest first, and the cursor of the next one; without a status all but refused ones."""
     statuses: Sequence[ConversionStatus] = (
         ("review", "approved", "rejected", "reversed") if status is None else (status,)
     )

@@ -229,7 +229,7 @@ def save_conversion(tenant: Tenant, after: Conversion) -> list[Op]:
         "list_sk": entry.sk,
     }
     ops: list[Op] = [Put(tenant.conversion(after.id), attrs, _unchanged(after.version))]
-    if after.version == 0:
+    if after.version == 0 and after.status != "refused":
         ops.append(Put(tenant.conversion_of_link(after.link_id, after.id), {}))
     return ops
 
@@ -261,7 +261,7 @@ def reward(item: Item | None) -> Reward | None:
     """The reward that a row stands for."""
     if item is None:
         return None
-    fields = {name: item[name] for name in Reward.__slots__ if name in item}
+    fields: dict[str, Any] = {name: item.get(name) for name in Reward.__slots__}
     return Reward(**fields | {"id": item["PK"].rpartition("#")[2], "prize": Prize(*item["prize"])})
 
 

@@ -16,7 +16,7 @@ from chalicelib.features.referrals import fraud, ledger
 from chalicelib.features.referrals import service as referrals
 from chalicelib.features.referrals.fraud import Evidence
 from chalicelib.features.referrals.ledger import Change
-from chalicelib.features.referrals.model import Attribution, Conversion, Link, Program, Source, Standing
+from chalicelib.features.referrals.model import Attribution, Conversion, Link, Program, Reason, Source, Standing
 from chalicelib.flows.referrals import people, settle
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
@@ -95,8 +95,11 @@ def look_back(tenant: Tenant, program: Program, attribution: Attribution) -> Non
     contact = people.active(tenant, attribution.contact_id)
     if name is None or attribution.conversion_id is not None or contact is None:
         return
+    since = attribution.at if attribution.passed is None else max(attribution.at, attribution.passed + 1)
     until = attribution.at + program.window + 1
-    pages = activity.history(tenant, contact.lineage, name, since=attribution.at, until=until)
+    if since >= until:
+        return
+    pages = activity.history(tenant, contact.lineage, name, since=since, until=until)
     first = min((event.timestamp for page in pages for event in page), default=None)
     if first is not None:
         _by_itself(tenant, program, attribution, name, first)
@@ -106,16 +109,43 @@ def _by_itself(tenant: Tenant, program: Program, attribution: Attribution, name:
     def act() -> None:
         key = referrals.attribution_key(tenant, attribution.contact_id, program.id)
         stands = referrals.attribution(key, table.get(key))
-        if stands is None or stands.conversion_id is not None or at < stands.at:
+        if stands is None or stands.conversion_id is not None or at < max(stands.at, (stands.passed or 0) + 1):
             return
-        now = projects.now(tenant)
+        now, done = projects.now(tenant), Done(name, at)
         try:
-            drafted = draft(tenant, program, stands, Done(name, at), now, by_itself=True)
-        except Refused:
-            return
-        table.transact(drafted.ops)
+            ops = draft(tenant, program, stands, done, now, by_itself=True).ops
+        except Refused as refused:
+            ops = _noted(tenant, stands, done, refused.reason, now)
+        table.transact(ops)
 
     referrals.retried(act)
+
+
+def _noted(tenant: Tenant, attribution: Attribution, done: Done, reason: str, now: int) -> list[Op]:
+    """Remember what was refused, so that it is not judged again, and why, once for each reason in a row."""
+    after = replace(attribution, passed=done.at, refused=reason)
+    ops: list[Op] = [referrals.save_attribution(tenant, after)]
+    if attribution.refused == reason:
+        return ops
+    note = replace(_conversion(attribution, done, now), status="refused", reasons=(Reason(reason, 100),))
+    return [*ops, *referrals.save_conversion(tenant, note)]
+
+
+def _conversion(attribution: Attribution, done: Done, now: int) -> Conversion:
+    return Conversion(
+        id=referrals.new_conversion_id(),
+        program_id=attribution.program_id,
+        link_id=attribution.link_id,
+        code=attribution.code,
+        referrer_id=attribution.referrer_id,
+        referred_id=attribution.contact_id,
+        event=done.event,
+        attributed_at=attribution.at,
+        converted_at=done.at,
+        created_at=now,
+        status="review",
+        metadata=done.metadata,
+    )
 
 
 def draft(
@@ -132,21 +162,11 @@ def draft(
         took=done.at - read.referred.created_at if by_itself else None,
         has_bounced=people.first_mail_bounced(tenant, read.referred),
     )
-    reasons = fraud.reasons(evidence)
-    conversion = Conversion(
-        id=referrals.new_conversion_id(),
-        program_id=program.id,
-        link_id=attribution.link_id,
-        code=attribution.code,
+    conversion = replace(
+        _conversion(attribution, done, now),
         referrer_id=read.referrer.id,
         referred_id=read.referred.id,
-        event=done.event,
-        attributed_at=attribution.at,
-        converted_at=done.at,
-        created_at=now,
-        status="review",
-        reasons=reasons,
-        metadata=done.metadata,
+        reasons=fraud.reasons(evidence),
     )
     is_held = conversion.score >= program.limits.review_score
     change = (

@@ -177,7 +177,7 @@ def test_the_ledger_is_what_the_model_says(engine: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("seed", range(100, 130))
+@pytest.mark.parametrize("seed", range(100, 160))
 def test_the_ledger_is_what_the_model_says_in_long_histories(
     engine: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

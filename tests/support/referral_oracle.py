@@ -22,6 +22,7 @@ class Conversion:
     at: int
     number: int
     status: str
+    doubted: bool = False
     rewards: list[Reward] = field(default_factory=list)
 
 
@@ -31,7 +32,6 @@ class Referral:
     code: str
     at: int
     conversion: Conversion | None = None
-    refused_at: int = -1
 
 
 @dataclass(slots=True)
@@ -46,7 +46,9 @@ class Oracle:
     paused: bool = False
     into: dict[str, str] = field(default_factory=dict)
     codes: dict[str, str] = field(default_factory=dict)
+    touches: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     referrals: dict[str, Referral] = field(default_factory=dict)
+    refused: dict[tuple[int, str], int] = field(default_factory=dict)
     conversions: list[Conversion] = field(default_factory=list)
     paid: dict[str, list[int]] = field(default_factory=dict)
     bonuses: dict[str, dict[int, Reward]] = field(default_factory=dict)
@@ -60,15 +62,25 @@ class Oracle:
         return name
 
     def comes(self, name: str, code: str) -> None:
-        me, owner = self.who(name), self.who(self.codes[code])
-        if me == owner:
-            return
+        me = self.who(name)
         before = self.referrals.get(me)
-        if before is not None and (before.conversion is not None or self.now <= before.at + self.window):
+        if me == self.who(self.codes[code]) or (before is not None and before.conversion is not None):
             return
-        self.referrals[me] = Referral(owner, code, self.now)
-        self.since.setdefault(owner, self.now)
+        self.touches.setdefault(me, []).append((self.now, code))
+        self._refer(me)
         self._look_back(me)
+
+    def _refer(self, me: str) -> None:
+        """The first code counts, and when its window is over the next one; one's own never does."""
+        counts = None
+        for at, code in sorted(self.touches.get(me, [])):
+            if self.who(self.codes[code]) != me and (counts is None or at > counts[0] + self.window):
+                counts = at, code
+        self.referrals.pop(me, None)
+        if counts is not None:
+            owner = self.who(self.codes[counts[1]])
+            self.since.setdefault(owner, counts[0])
+            self.referrals[me] = Referral(owner, counts[1], counts[0])
 
     def pays(self, name: str) -> None:
         me = self.who(name)
@@ -94,9 +106,9 @@ class Oracle:
         reason = self._reason(me, wanted, self.now)
         if reason is not None:
             return reason
-        self.referrals[me] = wanted
-        self.since.setdefault(owner, self.now)
-        self._done(me, wanted, self.now)
+        self.touches.setdefault(me, []).append((self.now, code))
+        self._refer(me)
+        self._done(me, self.referrals[me], self.now)
         return "new"
 
     def decides(self, one: Conversion, verb: str) -> bool:
@@ -120,6 +132,7 @@ class Oracle:
         counts = [self.count(ours), self.count(theirs)]
         self.into[theirs] = ours
         self.paid.setdefault(ours, []).extend(self.paid.pop(theirs, []))
+        self.touches.setdefault(ours, []).extend(self.touches.pop(theirs, []))
         if theirs in self.shady:
             self.shady.add(ours)
         self._one_standing(ours, theirs, counts)
@@ -127,12 +140,17 @@ class Oracle:
         mine = self.referrals.get(ours)
         if mine is None:
             return
-        if self.who(mine.by) != ours:
+        if mine.conversion is None:
+            self._refer(ours)
             self._look_back(ours)
-        elif mine.conversion is None:
-            del self.referrals[ours]
-        elif mine.conversion.status == "approved":
-            self._take_back(mine.conversion, "review")
+        elif self.who(mine.by) == ours:
+            self._doubt(mine.conversion)
+
+    def _doubt(self, one: Conversion) -> None:
+        """Once: what a person has approved all the same stays so."""
+        if not one.doubted and one.status == "approved":
+            self._take_back(one, "review")
+        one.doubted = True
 
     def _one_standing(self, ours: str, theirs: str, counts: list[int]) -> None:
         if theirs in self.since:
@@ -154,6 +172,8 @@ class Oracle:
         if mine is None:
             self.referrals[ours] = other
             return
+        if mine.conversion is None and other.conversion is None:
+            return
         stays = mine if self._stands(mine, other) else other
         self.referrals[ours] = stays
         drops = (other if stays is mine else mine).conversion
@@ -164,31 +184,31 @@ class Oracle:
 
     def _stands(self, mine: Referral, other: Referral) -> bool:
         a, b = mine.conversion, other.conversion
-        if a is not None and b is not None:
-            return self._rank(a) < self._rank(b)
-        if a is not None or b is not None:
+        if a is None or b is None:
             return a is not None
-        if abs(mine.at - other.at) > self.window:
-            return mine.at > other.at
-        return mine.at <= other.at
+        return self._rank(a) < self._rank(b)
 
     @staticmethod
     def _rank(one: Conversion) -> tuple[bool, int, int]:
         return one.status in ("rejected", "reversed"), one.at, one.number
 
     def _look_back(self, me: str) -> None:
-        mine = self.referrals[me]
-        since = max(mine.at, mine.refused_at + 1)
+        mine = self.referrals.get(me)
+        if mine is None:
+            return
+        since = max(mine.at, self.refused.get((mine.at, mine.code), -1) + 1)
         found = [at for at in self.paid.get(me, []) if since <= at <= mine.at + self.window]
         if found and mine.conversion is None:
             self._convert(me, min(found))
 
     def _convert(self, me: str, at: int) -> None:
         mine = self.referrals.get(me)
-        if mine is None or mine.conversion is not None or at < mine.at or at <= mine.refused_at:
+        if mine is None or mine.conversion is not None or at < mine.at:
+            return
+        if at <= self.refused.get((mine.at, mine.code), -1):
             return
         if self._reason(me, mine, at) is not None:
-            mine.refused_at = at
+            self.refused[mine.at, mine.code] = at
         else:
             self._done(me, mine, at)
 

@@ -1,7 +1,7 @@
 """Programs, links, conversions and rewards. Pure. Moments in ms; amounts in ten-thousandths of the currency's unit."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple
 
 from chalicelib.core import clock
@@ -20,6 +20,10 @@ UNITS: Final = 10_000
 """Of an amount of 1."""
 
 REVIEW_SCORE: Final = 50
+MAX_TOUCHES: Final = 50
+THINNED: Final = clock.DAY
+"""Milliseconds."""
+
 _TIER_NAMES = ("bronze", "silver", "gold", "platinum", "diamond")
 
 
@@ -107,34 +111,39 @@ class Link:
     conversions: int = 0
 
 
-class Source(NamedTuple):
-    """Where a referred contact came from, as far as it is known."""
+class Touch(NamedTuple):
+    """That a contact came with a code, at `at`, and from where."""
 
+    at: int
+    link_id: str
+    code: str
+    referrer_id: str
     ip: str | None = None
     agent: str | None = None
 
 
-NOWHERE: Final = Source()
-
-
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """By whom a contact was referred to a program, at `at`, and the conversion that came of it.
+    """By whom a contact was referred to a program, and the conversion that came of it.
 
-    `passed` is the moment of the last thing it did that was refused as a conversion, for the reason `refused`.
+    `touch` is the one that counts among the `touches`, which begin with the earliest. `passed` is the moment of the
+    last thing the contact did that was refused as a conversion of that touch, for the reason `refused`.
     """
 
     program_id: str
     contact_id: str
-    referrer_id: str
-    link_id: str
-    code: str
-    at: int
-    source: Source = NOWHERE
+    touch: Touch
+    touches: tuple[Touch, ...]
     conversion_id: str | None = None
     passed: int | None = None
     refused: str | None = None
     version: int = 0
+
+    def by(self, touch: Touch, touches: tuple[Touch, ...]) -> "Attribution":
+        """The same contact's attribution by that touch; what was refused of another one may count by this."""
+        same = touch == self.touch
+        passed, refused = (self.passed, self.refused) if same else (None, None)
+        return replace(self, touch=touch, touches=touches, passed=passed, refused=refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +214,19 @@ class Reward:
     version: int = 0
 
 
-def first_touch(before: Attribution, new: Attribution, window: int) -> Attribution:
-    """Of two attributions of one contact the one that stands: the earlier, unless its window was over by the other.
+def counting(touches: Iterable[Touch], window: int) -> Touch | None:
+    """The touch that counts: the first, and after its window (ms) the first of those that come then, and so on."""
+    counts: Touch | None = None
+    for touch in sorted(touches):
+        if counts is None or touch.at > counts.at + window:
+            counts = touch
+    return counts
 
-    One that led to a conversion stands for good.
-    """
-    if before.conversion_id is not None:
-        return before
-    earlier, later = (before, new) if (before.at, before.link_id) <= (new.at, new.link_id) else (new, before)
-    return later if later.at > earlier.at + window else earlier
+
+def kept(touches: Iterable[Touch], new: Touch) -> tuple[Touch, ...]:
+    """The touches with one more, the earliest first, unless it says nothing new: a contact that has come by a link
+    sends its code with all that it does for a while, and of that one in THINNED is kept. MAX_TOUCHES at the most."""
+    known = tuple(touches)
+    if any(each.link_id == new.link_id and each.at <= new.at < each.at + THINNED for each in known):
+        return known
+    return tuple(sorted({*known, new}))[:MAX_TOUCHES]

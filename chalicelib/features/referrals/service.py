@@ -18,7 +18,6 @@ from chalicelib.features.referrals.model import (
     Program,
     Reward,
     RewardStatus,
-    Source,
     Standing,
 )
 from chalicelib.platform import counters, cursor, definitions, table
@@ -273,9 +272,9 @@ def board(
     return ranked, cursor.encode(tenant, "leaderboard", filters, f"{rank + len(ranked)}|{page.position}")
 
 
-def source_keys(tenant: Tenant, referrer_id: str, program_id: str, source: Source) -> dict[str, Key]:
+def source_keys(tenant: Tenant, referrer_id: str, program_id: str, ip: str | None, agent: str | None) -> dict[str, Key]:
     """The rows that have the moments of conversions from the same address and by the same program, by their kind."""
-    given = {"ip": source.ip, "agent": source.agent}
+    given = {"ip": ip, "agent": agent}
     return {
         kind: tenant.source(referrer_id, program_id, kind, _digest(tenant, value))
         for kind, value in given.items()

@@ -27,9 +27,9 @@ from chalicelib.features.referrals.model import (
     Program,
     Reason,
     Reward,
-    Source,
     Standing,
     Tier,
+    Touch,
 )
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
@@ -147,10 +147,9 @@ def count_conversion(tenant: Tenant, link_id: str, delta: int) -> Op:
 
 def save_attribution(tenant: Tenant, after: Attribution) -> Op:
     """Write the attribution over the version that was read."""
-    attrs: dict[str, Any] = {
-        name: getattr(after, name) for name in Attribution.__slots__ if name not in ("program_id", "contact_id")
-    }
-    attrs |= {"source": list(after.source), "version": after.version + 1}
+    attrs: dict[str, Any] = {name: getattr(after, name) for name in ("conversion_id", "passed", "refused")}
+    touches = [list(touch) for touch in after.touches]
+    attrs |= {"touch": list(after.touch), "touches": touches, "version": after.version + 1}
     return Put(tenant.referred(after.contact_id, after.program_id), attrs, _unchanged(after.version))
 
 
@@ -163,9 +162,16 @@ def attribution(key: Key, item: Item | None) -> Attribution | None:
     """The attribution that a row stands for."""
     if item is None:
         return None
-    fields = {name: item[name] for name in Attribution.__slots__ if name in item}
-    own = {"program_id": key.sk.partition("#")[2], "contact_id": key.pk.rpartition("#")[2]}
-    return Attribution(**fields | own | {"source": Source(*item["source"])})
+    return Attribution(
+        program_id=key.sk.partition("#")[2],
+        contact_id=key.pk.rpartition("#")[2],
+        touch=Touch(*item["touch"]),
+        touches=tuple(Touch(*each) for each in item["touches"]),
+        conversion_id=item.get("conversion_id"),
+        passed=item.get("passed"),
+        refused=item.get("refused"),
+        version=item["version"],
+    )
 
 
 def save_standing(tenant: Tenant, after: Standing) -> Op:

@@ -16,7 +16,7 @@ from chalicelib.features.referrals import fraud, ledger
 from chalicelib.features.referrals import service as referrals
 from chalicelib.features.referrals.fraud import Evidence
 from chalicelib.features.referrals.ledger import Change
-from chalicelib.features.referrals.model import Attribution, Conversion, Link, Program, Reason, Source, Standing
+from chalicelib.features.referrals.model import Attribution, Conversion, Link, Program, Reason, Standing
 from chalicelib.flows.referrals import people, settle
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
@@ -95,8 +95,9 @@ def look_back(tenant: Tenant, program: Program, attribution: Attribution) -> Non
     contact = people.active(tenant, attribution.contact_id)
     if name is None or attribution.conversion_id is not None or contact is None:
         return
-    since = attribution.at if attribution.passed is None else max(attribution.at, attribution.passed + 1)
-    until = attribution.at + program.window + 1
+    came = attribution.touch.at
+    since = came if attribution.passed is None else max(came, attribution.passed + 1)
+    until = came + program.window + 1
     if since >= until:
         return
     pages = activity.history(tenant, contact.lineage, name, since=since, until=until)
@@ -109,7 +110,7 @@ def _by_itself(tenant: Tenant, program: Program, attribution: Attribution, name:
     def act() -> None:
         key = referrals.attribution_key(tenant, attribution.contact_id, program.id)
         stands = referrals.attribution(key, table.get(key))
-        if stands is None or stands.conversion_id is not None or at < max(stands.at, (stands.passed or 0) + 1):
+        if stands is None or stands.conversion_id is not None or at < max(stands.touch.at, (stands.passed or 0) + 1):
             return
         now, done = projects.now(tenant), Done(name, at)
         try:
@@ -135,12 +136,12 @@ def _conversion(attribution: Attribution, done: Done, now: int) -> Conversion:
     return Conversion(
         id=referrals.new_conversion_id(),
         program_id=attribution.program_id,
-        link_id=attribution.link_id,
-        code=attribution.code,
-        referrer_id=attribution.referrer_id,
+        link_id=attribution.touch.link_id,
+        code=attribution.touch.code,
+        referrer_id=attribution.touch.referrer_id,
         referred_id=attribution.contact_id,
         event=done.event,
-        attributed_at=attribution.at,
+        attributed_at=attribution.touch.at,
         converted_at=done.at,
         created_at=now,
         status="review",
@@ -190,18 +191,18 @@ def check(tenant: Tenant, program: Program, attribution: Attribution, at: int) -
 
 
 def _read(tenant: Tenant, program: Program, attribution: Attribution, at: int) -> _Read:
-    referrer = people.active(tenant, attribution.referrer_id)
+    referrer = people.active(tenant, attribution.touch.referrer_id)
     referred = people.active(tenant, attribution.contact_id)
     if referrer is None or referred is None:
         raise Refused("contact_gone")
-    sources = referrals.source_keys(tenant, referrer.id, program.id, _source(tenant, attribution, referred))
+    sources = referrals.source_keys(tenant, referrer.id, program.id, *_source(tenant, attribution, referred))
     standing = referrals.standing_key(tenant, referrer.id, program.id)
     items = table.batch_get([standing, *sources.values()])
     return _Read(
         referrer,
         referred,
         referrals.standing(standing, items.get(standing)) or Standing(program.id, referrer.id, at),
-        referrals.link(tenant, attribution.link_id),
+        referrals.link(tenant, attribution.touch.link_id),
         sources,
         items,
     )
@@ -213,17 +214,18 @@ def _refuse(program: Program, attribution: Attribution, read: _Read, at: int) ->
         raise Refused("self_referral")
     if program.status == "paused":
         raise Refused("program_paused")
-    if at > attribution.at + program.window:
+    if at > attribution.touch.at + program.window:
         raise Refused("window_over")
     if cap is not None and read.standing.conversions >= cap:
         raise Refused("cap_reached")
 
 
-def _source(tenant: Tenant, attribution: Attribution, referred: Contact) -> Source:
-    """Where the referred contact came from; the latest of its events tells, where its attribution does not."""
-    if attribution.source.ip is not None:
-        return attribution.source
+def _source(tenant: Tenant, attribution: Attribution, referred: Contact) -> tuple[str | None, str | None]:
+    """The address and the program that the referred contact came with; the latest of its events tells them, where its
+    attribution does not."""
+    if attribution.touch.ip is not None:
+        return attribution.touch.ip, attribution.touch.agent
     latest = activity.recent(tenant, referred.lineage, 1)
     context = latest[0].context if latest else {}
     ip, agent = context.get("ip"), context.get("userAgent") or context.get("user_agent")
-    return Source(ip if isinstance(ip, str) else None, agent if isinstance(agent, str) else None)
+    return ip if isinstance(ip, str) else None, agent if isinstance(agent, str) else None

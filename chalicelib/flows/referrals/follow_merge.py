@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from chalicelib.features.contacts import service as contacts
-from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import fraud, ledger
 from chalicelib.features.referrals import service as referrals
-from chalicelib.features.referrals.model import Attribution, Conversion, Standing, first_touch
+from chalicelib.features.referrals.model import MAX_TOUCHES, Attribution, Conversion, Program, Standing
 from chalicelib.flows.referrals import attribute, convert, decide, people, settle
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
@@ -76,15 +75,17 @@ def _move_attribution(tenant: Tenant, source_id: str, program_id: str) -> None:
     theirs, ours = (_attribution(tenant, each, program_id) for each in (source_id, heir.id if heir else source_id))
     if heir is None or theirs is None:
         return
-    moved = replace(theirs, contact_id=heir.id, version=0 if ours is None else ours.version)
-    gone = referrals.remove_attribution(tenant, theirs)
+    ops = [*people.still_active(tenant, heir), referrals.remove_attribution(tenant, theirs)]
     if ours is None:
-        table.transact([*people.still_active(tenant, heir), gone, referrals.save_attribution(tenant, moved)])
+        moved = replace(theirs, contact_id=heir.id, version=0)
+        table.transact([*ops, referrals.save_attribution(tenant, moved)])
         return
-    stays = _standing_one(tenant, ours, moved)
-    drops = ours if stays == moved else theirs
-    written = [referrals.save_attribution(tenant, moved)] if stays == moved else []
-    table.transact([*people.still_active(tenant, heir), gone, *written, *_undone(tenant, drops)])
+    stays = _of_one_person(tenant, ours, theirs)
+    if stays is None:
+        ops.append(referrals.remove_attribution(tenant, ours))
+    elif stays != ours:
+        ops.append(referrals.save_attribution(tenant, replace(stays, contact_id=heir.id, version=ours.version)))
+    table.transact([*ops, *_settled(tenant, ours, theirs, stays)])
 
 
 def _attribution(tenant: Tenant, contact_id: str, program_id: str) -> Attribution | None:
@@ -92,15 +93,18 @@ def _attribution(tenant: Tenant, contact_id: str, program_id: str) -> Attributio
     return referrals.attribution(key, table.get(key))
 
 
-def _standing_one(tenant: Tenant, ours: Attribution, theirs: Attribution) -> Attribution:
+def _of_one_person(tenant: Tenant, ours: Attribution, theirs: Attribution) -> Attribution | None:
     """Of two attributions of one person the one that stands."""
     if ours.conversion_id is not None and theirs.conversion_id is not None:
         mine, other = (referrals.conversion(tenant, str(each.conversion_id)) for each in (ours, theirs))
         return ours if _precedes(mine, other) else theirs
-    if theirs.conversion_id is not None:
-        return theirs
-    program = referrals.find(tenant, ours.program_id)
-    return first_touch(ours, theirs, 0 if program is None else program.window)
+    if ours.conversion_id is not None or theirs.conversion_id is not None:
+        return ours if ours.conversion_id is not None else theirs
+    touches = tuple(sorted({*ours.touches, *theirs.touches}))[:MAX_TOUCHES]
+    counts = attribute.refolded(tenant, referrals.find(tenant, ours.program_id), ours.contact_id, touches)
+    if counts is None:
+        return None
+    return (theirs if counts == theirs.touch else ours).by(counts, touches)
 
 
 def _precedes(one: Conversion, other: Conversion) -> bool:
@@ -109,45 +113,62 @@ def _precedes(one: Conversion, other: Conversion) -> bool:
     return (one.status in out, one.converted_at, one.id) < (other.status in out, other.converted_at, other.id)
 
 
-def _undone(tenant: Tenant, drops: Attribution) -> list[Op]:
-    """What an attribution that does not stand has counted, and its conversion, is taken back."""
-    now, referrer = projects.now(tenant), people.active(tenant, drops.referrer_id)
-    standing = None if referrer is None else referrals.standing_of(tenant, referrer.id, drops.program_id)
-    fewer = None if standing is None else attribute.more(standing, -1)
-    figures = {ledger.REFERRALS: -1}
+def _settled(tenant: Tenant, ours: Attribution, theirs: Attribution, stays: Attribution | None) -> list[Op]:
+    """Count the referral of what was two as one, and take back the conversion that does not stand."""
     ops: list[Op] = []
-    if drops.conversion_id is not None:
-        before = referrals.conversion(tenant, drops.conversion_id)
+    known: dict[str, Standing] = {}
+    out = next(
+        (
+            each.conversion_id
+            for each in (ours, theirs)
+            if each.conversion_id is not None and (stays is None or each.conversion_id != stays.conversion_id)
+        ),
+        None,
+    )
+    if out is not None:
+        now, before = projects.now(tenant), referrals.conversion(tenant, out)
         noted = replace(before, reasons=(*before.reasons, fraud.DUPLICATE_PERSON))
         if before.status == "review":
             ops += referrals.save_conversion(tenant, replace(noted, status="rejected", decided_at=now))
         elif before.status == "approved":
             change = decide.taking_back(tenant, noted, "reversed", now)
-            fewer = None if change.standing is None else attribute.more(change.standing, -1)
             link = referrals.link(tenant, before.link_id)
             ops += settle.ops(tenant, before.program_id, replace(change, standing=None), link, now)
-    if fewer is not None:
-        ops += settle.standing_ops(tenant, fewer, now)
-    return [*ops, *settle.tallied(tenant, drops.program_id, figures, now)]
+            known = {} if change.standing is None else {change.standing.contact_id: change.standing}
+    after = [] if stays is None else [stays.touch]
+    return [*ops, *attribute.recounted(tenant, ours.program_id, [ours.touch, theirs.touch], after, known)]
 
 
 def _look_again(tenant: Tenant, attribution: Attribution) -> None:
     """Judge an attribution of a contact that has become more than it was."""
-    referrer = people.active(tenant, attribution.referrer_id)
-    if referrer is not None and referrer.id == attribution.contact_id:
-        if attribution.conversion_id is None:
-            referrals.retried(lambda: _drop_own(tenant, referrer, attribution.program_id))
-        else:
-            now = projects.now(tenant)
-            decide.suspect(tenant, attribution.conversion_id, fraud.MERGED_WITH_REFERRER, now)
-        return
     program = referrals.find(tenant, attribution.program_id)
-    if program is not None:
-        convert.look_back(tenant, program, attribution)
+    referrer = people.active(tenant, attribution.touch.referrer_id)
+    is_own = referrer is not None and referrer.id == attribution.contact_id
+    if is_own and attribution.conversion_id is not None:
+        decide.suspect(tenant, attribution.conversion_id, fraud.MERGED_WITH_REFERRER, projects.now(tenant))
+        return
+    stands: Attribution | None = attribution
+    if is_own:
+        stands = referrals.retried(
+            lambda: _without_own(tenant, attribution.contact_id, program, attribution.program_id)
+        )
+    if program is not None and stands is not None:
+        convert.look_back(tenant, program, stands)
 
 
-def _drop_own(tenant: Tenant, contact: Contact, program_id: str) -> None:
-    """Who has come by a link of its own was referred by nobody."""
-    stands = _attribution(tenant, contact.id, program_id)
-    if stands is not None and stands.conversion_id is None:
-        table.transact([referrals.remove_attribution(tenant, stands), *_undone(tenant, stands)])
+def _without_own(tenant: Tenant, contact_id: str, program: Program | None, program_id: str) -> Attribution | None:
+    """Who has come by a link of its own was not referred by that, but by the next that it came with."""
+    before = _attribution(tenant, contact_id, program_id)
+    if before is None or before.conversion_id is not None:
+        return before
+    counts = attribute.refolded(tenant, program, contact_id, before.touches)
+    if counts == before.touch:
+        return before
+    if counts is None:
+        gone = referrals.remove_attribution(tenant, before)
+        table.transact([gone, *attribute.recounted(tenant, program_id, [before.touch], [])])
+        return None
+    after = before.by(counts, before.touches)
+    saved = referrals.save_attribution(tenant, after)
+    table.transact([saved, *attribute.recounted(tenant, program_id, [before.touch], [counts])])
+    return replace(after, version=after.version + 1)

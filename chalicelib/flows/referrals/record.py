@@ -8,7 +8,7 @@ from chalicelib.core.errors import ValidationFailed, detail
 from chalicelib.features.codes import service as codes
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.referrals import service as referrals
-from chalicelib.features.referrals.model import Attribution, Conversion, Program
+from chalicelib.features.referrals.model import Attribution, Conversion, Program, Touch
 from chalicelib.flows.referrals import attribute, convert, people
 from chalicelib.flows.referrals.convert import Done, Refused
 from chalicelib.platform import table
@@ -24,7 +24,7 @@ class _Asked:
     program: Program
     owner: Contact
     referred: Contact
-    wanted: Attribution
+    wanted: Touch
     done: Done
 
 
@@ -66,15 +66,16 @@ def _before(tenant: Tenant, asked: _Asked, conversion_id: str) -> Conversion:
 
 def _attributed(tenant: Tenant, asked: _Asked, stands: Attribution | None, now: int) -> Attribution:
     """The contact's attribution to the owner of the link, made now where there is none, or none any more."""
-    if stands is not None and now <= stands.at + asked.program.window:
-        referrer = people.active(tenant, stands.referrer_id)
+    if stands is not None and now <= stands.touch.at + asked.program.window:
+        referrer = people.active(tenant, stands.touch.referrer_id)
         if referrer is not None and referrer.id != asked.owner.id:
             raise Refused("already_referred")
         return stands
-    if stands is not None and stands.link_id == asked.wanted.link_id:
+    if stands is not None and stands.touch.link_id == asked.wanted.link_id:
         raise Refused("window_over")
-    convert.check(tenant, asked.program, asked.wanted, now)
-    made = attribute.run(tenant, asked.program, asked.wanted)
+    wanted = Attribution(asked.program.id, asked.referred.id, asked.wanted, (asked.wanted,))
+    convert.check(tenant, asked.program, wanted, now)
+    made = attribute.run(tenant, asked.program, asked.referred.id, asked.wanted)
     if made is None:
         raise Refused("contact_gone")
     return made
@@ -90,7 +91,7 @@ def _asked(tenant: Tenant, body: "NewConversion", now: int) -> _Asked:
         there = {"link_code": code and program and owner, "referred_contact_id": referred}
         faults = [detail(name, "not_found", "There is no such one.") for name, each in there.items() if not each]
         raise ValidationFailed("The conversion can't be recorded.", details=faults)
-    wanted = Attribution(program.id, referred.id, owner.id, code.item_id, code.code, now)
+    wanted = Touch(now, code.item_id, code.code, owner.id)
     done = Done(
         body.conversion_event or program.conversion_event,
         now,

@@ -1,7 +1,7 @@
 """Programs, links, conversions and rewards. Pure. Moments in ms; amounts in ten-thousandths of the currency's unit."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from chalicelib.core import clock
@@ -121,13 +121,25 @@ class Touch(NamedTuple):
     ip: str | None = None
     agent: str | None = None
 
+    @property
+    def name(self) -> str:
+        """Tells it from the contact's others."""
+        return f"{self.at}#{self.link_id}"
+
+
+class Passed(NamedTuple):
+    """The moment of the last thing a contact did that was refused as a conversion of a touch, and why."""
+
+    at: int
+    reason: str
+
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
     """By whom a contact was referred to a program, and the conversion that came of it.
 
-    `touch` is the one that counts among the `touches`, which begin with the earliest. `passed` is the moment of the
-    last thing the contact did that was refused as a conversion of that touch, for the reason `refused`.
+    `touch` is the one that counts among the `touches`, which begin with the earliest. `refusals` has what was last
+    refused as a conversion of each; what was refused of one touch may count by another.
     """
 
     program_id: str
@@ -135,15 +147,18 @@ class Attribution:
     touch: Touch
     touches: tuple[Touch, ...]
     conversion_id: str | None = None
-    passed: int | None = None
-    refused: str | None = None
+    refusals: Mapping[str, Passed] = field(default_factory=dict)
     version: int = 0
 
-    def by(self, touch: Touch, touches: tuple[Touch, ...]) -> "Attribution":
-        """The same contact's attribution by that touch; what was refused of another one may count by this."""
-        same = touch == self.touch
-        passed, refused = (self.passed, self.refused) if same else (None, None)
-        return replace(self, touch=touch, touches=touches, passed=passed, refused=refused)
+    @property
+    def passed(self) -> Passed | None:
+        """What was refused last of the touch that counts."""
+        return self.refusals.get(self.touch.name)
+
+    @property
+    def judged_from(self) -> int:
+        """The first moment of what may still be a conversion."""
+        return self.touch.at if self.passed is None else max(self.touch.at, self.passed.at + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from chalicelib.features.referrals.model import (
     Conversion,
     Limits,
     Link,
+    Passed,
     Prize,
     Program,
     Reason,
@@ -147,9 +148,13 @@ def count_conversion(tenant: Tenant, link_id: str, delta: int) -> Op:
 
 def save_attribution(tenant: Tenant, after: Attribution) -> Op:
     """Write the attribution over the version that was read."""
-    attrs: dict[str, Any] = {name: getattr(after, name) for name in ("conversion_id", "passed", "refused")}
-    touches = [list(touch) for touch in after.touches]
-    attrs |= {"touch": list(after.touch), "touches": touches, "version": after.version + 1}
+    attrs: dict[str, Any] = {
+        "touch": list(after.touch),
+        "touches": [list(touch) for touch in after.touches],
+        "conversion_id": after.conversion_id,
+        "refusals": {name: list(each) for name, each in after.refusals.items()},
+        "version": after.version + 1,
+    }
     return Put(tenant.referred(after.contact_id, after.program_id), attrs, _unchanged(after.version))
 
 
@@ -168,8 +173,7 @@ def attribution(key: Key, item: Item | None) -> Attribution | None:
         touch=Touch(*item["touch"]),
         touches=tuple(Touch(*each) for each in item["touches"]),
         conversion_id=item.get("conversion_id"),
-        passed=item.get("passed"),
-        refused=item.get("refused"),
+        refusals={name: Passed(*each) for name, each in item["refusals"].items()},
         version=item["version"],
     )
 

@@ -87,8 +87,7 @@ def _attribute(tenant: Tenant, program: Program, contact_id: str, touch: Touch) 
     touches = tuple(sorted({*earlier, touch})) if counts == touch else kept(earlier, touch)
     if counts is None or (before is not None and (counts, touches) == (before.touch, before.touches)):
         return before
-    blank = Attribution(program.id, referred.id, counts, touches)
-    after = blank if before is None else before.by(counts, touches)
+    after = replace(before or Attribution(program.id, referred.id, counts, ()), touch=counts, touches=touches)
     table.transact(
         [
             *people.still_active(tenant, referred, referrer),

@@ -16,7 +16,7 @@ from chalicelib.features.referrals import fraud, ledger
 from chalicelib.features.referrals import service as referrals
 from chalicelib.features.referrals.fraud import Evidence
 from chalicelib.features.referrals.ledger import Change
-from chalicelib.features.referrals.model import Attribution, Conversion, Link, Program, Reason, Standing
+from chalicelib.features.referrals.model import Attribution, Conversion, Link, Passed, Program, Reason, Standing
 from chalicelib.flows.referrals import people, settle
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
@@ -95,9 +95,7 @@ def look_back(tenant: Tenant, program: Program, attribution: Attribution) -> Non
     contact = people.active(tenant, attribution.contact_id)
     if name is None or attribution.conversion_id is not None or contact is None:
         return
-    came = attribution.touch.at
-    since = came if attribution.passed is None else max(came, attribution.passed + 1)
-    until = came + program.window + 1
+    since, until = attribution.judged_from, attribution.touch.at + program.window + 1
     if since >= until:
         return
     pages = activity.history(tenant, contact.lineage, name, since=since, until=until)
@@ -110,7 +108,7 @@ def _by_itself(tenant: Tenant, program: Program, attribution: Attribution, name:
     def act() -> None:
         key = referrals.attribution_key(tenant, attribution.contact_id, program.id)
         stands = referrals.attribution(key, table.get(key))
-        if stands is None or stands.conversion_id is not None or at < max(stands.touch.at, (stands.passed or 0) + 1):
+        if stands is None or stands.conversion_id is not None or at < stands.judged_from:
             return
         now, done = projects.now(tenant), Done(name, at)
         try:
@@ -124,9 +122,10 @@ def _by_itself(tenant: Tenant, program: Program, attribution: Attribution, name:
 
 def _noted(tenant: Tenant, attribution: Attribution, done: Done, reason: str, now: int) -> list[Op]:
     """Remember what was refused, so that it is not judged again, and why, once for each reason in a row."""
-    after = replace(attribution, passed=done.at, refused=reason)
-    ops: list[Op] = [referrals.save_attribution(tenant, after)]
-    if attribution.refused == reason:
+    before = attribution.passed
+    refusals = {**attribution.refusals, attribution.touch.name: Passed(done.at, reason)}
+    ops: list[Op] = [referrals.save_attribution(tenant, replace(attribution, refusals=refusals))]
+    if before is not None and before.reason == reason:
         return ops
     note = replace(_conversion(attribution, done, now), status="refused", reasons=(Reason(reason, 100),))
     return [*ops, *referrals.save_conversion(tenant, note)]

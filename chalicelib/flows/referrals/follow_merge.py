@@ -104,7 +104,7 @@ def _of_one_person(tenant: Tenant, ours: Attribution, theirs: Attribution) -> At
     counts = attribute.refolded(tenant, referrals.find(tenant, ours.program_id), ours.contact_id, touches)
     if counts is None:
         return None
-    return (theirs if counts == theirs.touch else ours).by(counts, touches)
+    return replace(ours, touch=counts, touches=touches, refusals={**theirs.refusals, **ours.refusals})
 
 
 def _precedes(one: Conversion, other: Conversion) -> bool:
@@ -168,7 +168,7 @@ def _without_own(tenant: Tenant, contact_id: str, program: Program | None, progr
         gone = referrals.remove_attribution(tenant, before)
         table.transact([gone, *attribute.recounted(tenant, program_id, [before.touch], [])])
         return None
-    after = before.by(counts, before.touches)
+    after = replace(before, touch=counts)
     saved = referrals.save_attribution(tenant, after)
     table.transact([saved, *attribute.recounted(tenant, program_id, [before.touch], [counts])])
     return replace(after, version=after.version + 1)

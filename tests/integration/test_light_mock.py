@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from moto.core.serialize import JSONSerializer
 from moto.dynamodb.models import dynamodb_backends
 
 from chalicelib.platform import aws
@@ -79,17 +78,32 @@ def test_a_transaction_that_fails_leaves_every_row_and_the_stream_as_they_were(
     assert len(pipeline.stream_records()) == len(told) + len(done)
 
 
-def test_items_and_the_stream_are_told_as_the_mock_tells_them_by_itself(
+def test_items_lists_and_the_stream_are_told_as_the_mock_tells_them_by_itself(
     table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.dynamodb().put_item(TableName=table, Item=key("all") | KINDS)
+    for n, name in enumerate(("b", "a", "é", "Z", "a#")):
+        listed = {"list_pk": {"S": "listed"}, "list_sk": {"S": str(n // 2)}}
+        aws.dynamodb().put_item(TableName=table, Item=key(name) | listed)
+        aws.dynamodb().put_item(TableName=table, Item={"PK": {"S": f"P#{name}"}, "SK": {"S": "last"}} | listed)
+
+    def queried(pk: str, value: str, **options: Any) -> Any:
+        named: Any = {"KeyConditionExpression": f"{pk} = :pk", "ExpressionAttributeValues": {":pk": {"S": value}}}
+        return [
+            aws.dynamodb().query(TableName=table, **named, **options, ScanIndexForward=forward, Limit=limit)["Items"]
+            for forward in (True, False)
+            for limit in (4, 100)
+        ]
 
     def told() -> list[Any]:
         item = aws.dynamodb().get_item(TableName=table, Key=key("all"))["Item"]
         rows = aws.dynamodb().scan(TableName=table)["Items"]
-        return [item, rows, pipeline.stream_records()]
+        lists = [queried("PK", "P#light"), queried("list_pk", "listed", IndexName="list")]
+        return [item, rows, lists, pipeline.stream_records()]
 
     light = told()
     assert light[0] == key("all") | KINDS
-    monkeypatch.setattr(JSONSerializer, "_serialize_type_structure", light_mock._serialize_structure)
+    assert len(light[2][1][1]) == 10
+    for owner, name, own in light_mock.BY_ITSELF:
+        monkeypatch.setattr(owner, name, own)
     assert told() == light

@@ -1,35 +1,33 @@
 """Moto without its large costs, which were most of the tests' time; its answers stay.
 
 A transaction copies the whole table and its stream, once for each of its operations, in case that it fails. Each value
-of an item is looked for under all ten names that it might have, each with all its aliases. Each request looks through
-all that its service's class has.
+of an item is looked for under all ten names that it might have, each with all its aliases. Each query sorts the whole
+table, and works out again for each comparison what a key is. Each request looks through all that its service's class
+has.
 """
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 from moto.core import responses, utils
 from moto.core.serialize import JSONSerializer
 from moto.dynamodb.models import DynamoDBBackend
-from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 
 _transact: Callable[..., None] = DynamoDBBackend.transact_write_items
 _serialize_structure: Callable[..., None] = JSONSerializer._serialize_type_structure
-_method_names: Callable[[type], list[str]] = cache(utils.method_names_from_class)
+_cast: Callable[[DynamoType], Any] = vars(DynamoType)["cast_value"].fget
 
 
 def install() -> None:
     """Change moto in this process; may be repeated."""
-    backend, serializer, table, core = (
-        cast("Any", each) for each in (DynamoDBBackend, JSONSerializer, Table, responses)
-    )
-    backend.transact_write_items = _transact_lightly
-    serializer._serialize_type_structure = _serialize_lightly
-    table.__deepcopy__ = lambda self, _memo: self  # what it is copied for is done by `_transact_lightly`
-    core.method_names_from_class = _method_names
+    for owner, name, lighter in LIGHTER:
+        setattr(owner, name, lighter)
+    # What a transaction copies it for is done by `_transact_lightly`.
+    setattr(Table, "__deepcopy__", lambda table, _memo: table)  # noqa: B010 - moto's class does not know it
 
 
 def _transact_lightly(backend: Any, transact_items: Sequence[dict[str, Any]]) -> None:
@@ -69,3 +67,25 @@ def _serialize_lightly(serializer: Any, serialized: Any, value: Any, shape: Any,
     for kind, content in value.items():
         serializer._serialize(members, content, shape.members[kind], kind)
     serializer._default_serialize(serialized, members, shape, key)
+
+
+def _all_items_lightly(table: Any) -> list[Item]:
+    """All rows in the order of their keys, which are text."""
+    rows = (row for rows in table.items.values() for row in rows.values())
+    return sorted(rows, key=lambda row: (row.hash_key.value, row.range_key.value))
+
+
+def _cast_lightly(value: DynamoType) -> Any:
+    """A value as Python compares it: text as it is."""
+    return value.value if value.type == "S" else _cast(value)
+
+
+LIGHTER: tuple[tuple[Any, str, Any], ...] = (
+    (DynamoDBBackend, "transact_write_items", _transact_lightly),
+    (JSONSerializer, "_serialize_type_structure", _serialize_lightly),
+    (Table, "all_items", _all_items_lightly),
+    (DynamoType, "cast_value", property(_cast_lightly)),
+    (responses, "method_names_from_class", cache(utils.method_names_from_class)),
+)
+BY_ITSELF: tuple[tuple[Any, str, Any], ...] = tuple((owner, name, getattr(owner, name)) for owner, name, _ in LIGHTER)
+"""What moto has there."""

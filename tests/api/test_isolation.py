@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 from chalicelib.api import ROUTERS
+from chalicelib.core import clock
+from chalicelib.edge.auth import keyring
 from chalicelib.edge.endpoint import Endpoint
+from chalicelib.edge.rate_limit import limiter
+from chalicelib.flows import create_project
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
+from tests.support import aws as support
 from tests.support import pipeline
 from tests.support.client import Client
 
@@ -143,10 +148,60 @@ CALLS: dict[tuple[str, str], list[Foreign]] = {
 ENDPOINTS = [endpoint for router in ROUTERS for endpoint in router.endpoints if endpoint.access != "public"]
 
 
+@dataclass(frozen=True)
+class Worlds:
+    """Two projects, of which one has something of everything: the table's rows, and all that its owner sees of it."""
+
+    rows: Any
+    own_key: str
+    other_key: str
+    theirs: dict[str, str]
+    seen: list[Any]
+
+
+@pytest.fixture(scope="module")
+def made() -> list[Worlds]:
+    """The two projects, once they are made."""
+    return []
+
+
 @pytest.fixture
-def theirs(other_project: CreatedProject, other_client: Client) -> dict[str, str]:
+def worlds(table: str, made: list[Worlds]) -> Worlds:
+    """The two projects as they were made, put back for each test: to make them takes longer than most of these."""
+    if not made:
+        made.append(make(table))
+    support.put_back(table, made[0].rows)
+    keyring.forget()
+    limiter.forget()
+    return made[0]
+
+
+def make(table: str) -> Worlds:
+    own, other = (create_project.run(name, "live", "scale", now=clock.system_ms()) for name in ("Acme", "Globex"))
+    other_client = Client(other.secret_key)
+    theirs = made_by(other_client, Tenant(other.project_id))
+    rows = support.rows_of(table)
+    return Worlds(rows, own.secret_key, other.secret_key, theirs, everything(other_client, theirs))
+
+
+@pytest.fixture
+def client(worlds: Worlds) -> Client:
+    return Client(worlds.own_key)
+
+
+@pytest.fixture
+def other_client(worlds: Worlds) -> Client:
+    return Client(worlds.other_key)
+
+
+@pytest.fixture
+def theirs(worlds: Worlds) -> dict[str, str]:
     """The ids of everything that the other project has."""
-    tenant = Tenant(other_project.project_id)
+    return worlds.theirs
+
+
+def made_by(other_client: Client, tenant: Tenant) -> dict[str, str]:
+    """Something of everything; its ids."""
     person = other_client.post("/v1/contacts", {"external_id": "theirs", "email": "them@x.io", "tags": ["theirs"]}).json
     pipeline.record(tenant, [pipeline.accepted({"userId": "theirs", "event": "their_event"}, "track", NOW)])
     pipeline.run_bus()
@@ -200,10 +255,9 @@ def named(endpoint: Endpoint) -> str:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
 def test_nothing_of_the_other_project_is_seen_or_changed(
-    endpoint: Endpoint, client: Client, other_client: Client, theirs: dict[str, str]
+    endpoint: Endpoint, client: Client, other_client: Client, theirs: dict[str, str], worlds: Worlds
 ) -> None:
     calls = CALLS[(endpoint.method, endpoint.path)]
-    before = everything(other_client, theirs)
     for n, call in enumerate(calls):
         answer = client.request(
             endpoint.method,
@@ -215,18 +269,17 @@ def test_nothing_of_the_other_project_is_seen_or_changed(
         assert answer.status == call.status, answer.text
         assert not set(theirs.values()) & set(ULID.findall(answer.text)), answer.text
         assert answer.status != 200 or answer.json.get("data", []) == [] or "keys" in endpoint.path
-    assert everything(other_client, theirs) == before
+    assert everything(other_client, theirs) == worlds.seen
 
 
 def test_a_contact_of_the_other_project_is_not_merged_into_an_own_one(
-    client: Client, other_client: Client, theirs: dict[str, str]
+    client: Client, other_client: Client, theirs: dict[str, str], worlds: Worlds
 ) -> None:
-    before = everything(other_client, theirs)
     own = client.post("/v1/contacts", {"external_id": "mine"}).json["id"]
     answer = client.post(f"/v1/contacts/{own}/merge", {"source_contact_id": theirs["contact_id"]})
     assert answer.status == 404
     assert not set(theirs.values()) & set(ULID.findall(answer.text)), answer.text
-    assert everything(other_client, theirs) == before
+    assert everything(other_client, theirs) == worlds.seen
 
 
 def everything(other_client: Client, theirs: dict[str, str]) -> list[Any]:

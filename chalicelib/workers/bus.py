@@ -17,6 +17,9 @@ from chalicelib.flows.campaigns import on_events as on_campaign_events
 from chalicelib.flows.campaigns import queue_due as queue_steps
 from chalicelib.flows.segments import build, clean, on_events, purge, rescore
 from chalicelib.flows.segments import count as count_members
+from chalicelib.flows.waitlists import clean as clean_waitlists
+from chalicelib.flows.waitlists import follow_merge as move_entries
+from chalicelib.flows.waitlists import greet, leave, refer
 from chalicelib.flows.webhooks import ask, fan_out, queue_due
 from chalicelib.platform import definitions, observability, outbox, pending, queues
 from chalicelib.platform.config import settings
@@ -33,6 +36,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
         count_contacts.run,
         on_events.run,
         on_campaign_events.deleted,
+        leave.deleted,
         award_emails.run,
         start_relocation.run,
         purge.start,
@@ -42,6 +46,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.CONTACT_MERGED: (
         count_contacts.run,
         follow_merge.run,
+        move_entries.run,
         on_events.run,
         start_relocation.run,
         fan_out.run,
@@ -81,6 +86,11 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.ENDPOINT_DISABLED: (fan_out.run,),
     events.WEBHOOK_DUE: (queue_due.run,),
     events.WEBHOOKS_REPLAY_ASKED: (ask.start,),
+    events.ENTRY_CREATED: (refer.run, greet.welcome, fan_out.run),
+    events.ENTRY_APPROVED: (greet.invite, fan_out.run),
+    events.POSITION_CHANGED: (fan_out.run,),
+    events.WAITLIST_RELINKED: (clean_waitlists.start_relinking,),
+    events.WAITLIST_REMOVED: (clean_waitlists.start,),
     events.CLOCK_ADVANCE_ASKED: (start_advance.run,),
 }
 

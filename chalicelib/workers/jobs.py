@@ -7,6 +7,7 @@ from typing import Any
 from chalicelib.flows import advance_clock, relocate_events, start_advance, start_relocation
 from chalicelib.flows.campaigns import broadcast, realign, track
 from chalicelib.flows.segments import build, clean, purge, rescore
+from chalicelib.flows.waitlists import clean as clean_waitlists
 from chalicelib.flows.webhooks import ask
 from chalicelib.platform import jobs, observability
 from chalicelib.platform.jobs import HasTime, Later
@@ -32,6 +33,8 @@ JOBS: dict[str, Job] = {
     broadcast.KIND: broadcast.run,
     realign.KIND: realign.run,
     track.KIND: track.run,
+    clean_waitlists.KIND: clean_waitlists.run,
+    clean_waitlists.RELINK: clean_waitlists.relink,
 }
 
 _RESERVE = 10_000

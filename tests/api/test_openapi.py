@@ -41,6 +41,10 @@ EXPECTED_IN_REFERENCE = {
     "PATCH /v1/webhooks/endpoints/{endpoint_id}",
     "GET /v1/webhooks/endpoints/{endpoint_id}/logs",
     "POST /v1/webhooks/endpoints/{endpoint_id}/test",
+    "POST /v1/waitlists",
+    "GET /v1/waitlists/{waitlist_id}/entries",
+    "POST /v1/waitlists/{waitlist_id}/entries",
+    "POST /v1/waitlists/{waitlist_id}/entries/approve-batch",
     "POST /v1/settings/keys",
     "GET /v1/settings",
     "PATCH /v1/settings",
@@ -246,6 +250,21 @@ def test_the_answers_of_the_management_api_fit_its_document(
     call("GET", f"{one}/stats", 200)
     call("GET", f"{one}/messages", 200)
     call("POST", f"{one}/archive", 200)
+    list_of = "/v1/waitlists"
+    queue = call("POST", list_of, 201, {"name": "W", "slug": "w", "invite_email_template_id": template})["id"]
+    call("POST", list_of, 409, {"name": "W", "slug": "w"})
+    call("GET", f"{list_of}?limit=1", 200)
+    call("GET", f"{list_of}/{queue}", 200)
+    call("PATCH", f"{list_of}/{queue}", 200, {"referral_boost": 5, "invite_email_template_id": None})
+    entry = call("POST", f"{list_of}/{queue}/entries", 201, {"email": "w1@example.com"})["id"]
+    call("POST", f"{list_of}/{queue}/entries", 200, {"email": "w1@example.com"})
+    call("POST", f"{list_of}/{queue}/entries", 201, {"email": "w2@example.com"})
+    call("GET", f"{list_of}/{queue}/entries?limit=1", 200)
+    call("POST", f"{list_of}/{queue}/entries/{entry}/approve", 200)
+    call("POST", f"{list_of}/{queue}/entries/approve-batch", 200, {"count": 5, "order": "joined_at"})
+    call("GET", f"{list_of}/{queue}/entries?status=approved", 200)
+    call("DELETE", f"{list_of}/{queue}/entries/{entry}", 200)
+    call("DELETE", f"{list_of}/{queue}", 200)
     call("DELETE", f"/v1/templates/{template}", 200)
     call("GET", "/v1/test_mailbox", 200, key=test_project.secret_key)
     call("GET", "/v1/settings", 200)

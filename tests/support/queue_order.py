@@ -45,7 +45,9 @@ class Parts:
 
         Without `checks` only the parts that are written have to be the same.
         """
-        changes = [(was, now) for was, now in order.parts() if checks or was != now]
+        changes = [(was, now) for _, was, now in order.parts() if checks or was != now]
+        if order.root_before is not None and (checks or order.root_before != order.root):
+            changes.append((order.root_before, order.root))
         for was, _ in changes:
             if was is not None:
                 stands = self.branches.get(was.id) if isinstance(was, Branch) else self.leaves.get(was.id)
@@ -72,7 +74,7 @@ class Parts:
 
     def join(self, entry: str) -> None:
         order = self.order()
-        leaf = order.append(entry, 0)
+        leaf = order.append(order.tail(), entry, 0)
         self.write(order, checks=False)
         self.leaf_of[entry] = leaf
 

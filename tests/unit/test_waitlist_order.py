@@ -93,9 +93,9 @@ def test_who_joins_changes_the_last_leaf_alone_while_that_has_room() -> None:
     for n in range(LEAF_MAX + 1):
         parts.join(f"e{n}")
     order = parts.order()
-    order.append("new", 0)
-    changed = [now for was, now in order.parts() if was != now]
-    assert [part.id for part in changed if part is not None] == [parts.leaf_of[f"e{LEAF_MAX}"]]
+    order.append(order.tail(), "new", 0)
+    assert [part.id for part, was, now in order.parts() if was != now] == [parts.leaf_of[f"e{LEAF_MAX}"]]
+    assert order.root == order.root_before
 
 
 def test_a_full_leaf_is_halved_and_its_entries_are_told() -> None:

@@ -93,14 +93,15 @@ class Order:
     """A queue that is looked at, or changed. Raises Moved where parts do not fit together.
 
     `new_id` makes the ids of new parts. `branches` and `leaves` have what was read, as it is by now, None for what is
-    gone; `read` has the ids of what was there before.
+    gone; `nodes_before` and `leaves_before` have it as it was read.
     """
 
     reader: Reader
     new_id: Callable[[], str] = lambda: ""
     branches: dict[str, Branch | None] = field(default_factory=dict)
     leaves: dict[str, Leaf | None] = field(default_factory=dict)
-    before: dict[tuple[str, str], Branch | Leaf] = field(default_factory=dict)
+    nodes_before: dict[str, Branch] = field(default_factory=dict)
+    leaves_before: dict[str, Leaf] = field(default_factory=dict)
 
     @property
     def root(self) -> Branch:
@@ -148,9 +149,20 @@ class Order:
         self._need_branches([node for node, _, _ in nodes])
         return [Span(*part) for node, first, some in nodes for part in _cut(self.branch(node).children, first, some)]
 
-    def append(self, entry: str, joined_at: int) -> str:
-        """Put an entry at the end; returns the id of its leaf. While that has room, nothing else has to stand."""
-        last = self.last_leaf
+    def tail(self, hint: str | None = None) -> Leaf:
+        """The last leaf; where the one of that id still is it, nothing else is read."""
+        if hint is not None:
+            try:
+                leaf = self.leaf(hint)
+            except Moved:
+                return self.last_leaf
+            if leaf.tail is not None:
+                return leaf
+        return self.last_leaf
+
+    def append(self, last: Leaf, entry: str, joined_at: int) -> str:
+        """Put an entry at the end, behind the last leaf; returns the id of its leaf. While that has room, nothing else
+        has to stand."""
         tail = Tail(entry, joined_at)
         if len(last.entries) < LEAF_MAX:
             self._set(replace(last, entries=(*last.entries, entry), tail=tail))
@@ -214,11 +226,20 @@ class Order:
         self._set(replace(node, children=_with_new_before(node.children, leaf.id, [Child(made.id, _HALF_LEAF)])))
         return dict.fromkeys(made.entries, made.id)
 
-    def parts(self) -> Iterator[tuple[Branch | Leaf | None, Branch | Leaf | None]]:
-        """All parts that were read or made: each as it was before, and as it is by now."""
-        for kind, now in (("branch", self.branches), ("leaf", self.leaves)):
-            for ident, part in now.items():
-                yield self.before.get((kind, ident)), part
+    def parts(self) -> Iterator[tuple[Branch | Leaf, Branch | Leaf | None, Branch | Leaf | None]]:
+        """All parts that were read or made, the root left out: each, as it was before, and as it is by now."""
+        nodes = ((self.nodes_before.get(ident), part) for ident, part in self.branches.items() if ident != ROOT)
+        leaves = ((self.leaves_before.get(ident), part) for ident, part in self.leaves.items())
+        for was, now in (*nodes, *leaves):
+            if now is not None:
+                yield now, was, now
+            elif was is not None:
+                yield was, was, None
+
+    @property
+    def root_before(self) -> Branch | None:
+        """The root as it was read, where it was."""
+        return self.nodes_before.get(ROOT)
 
     def _split_node(self, node: Branch) -> None:
         leaving = node.children[:_HALF_NODE]
@@ -263,14 +284,14 @@ class Order:
         if missing:
             found = self.reader.branches(missing)
             self.branches |= found
-            self.before |= {("branch", ident): part for ident, part in found.items()}
+            self.nodes_before |= found
 
     def _need_leaves(self, ids: Sequence[str]) -> None:
         missing = [each for each in ids if each not in self.leaves]
         if missing:
             found = self.reader.leaves(missing)
             self.leaves |= found
-            self.before |= {("leaf", ident): part for ident, part in found.items()}
+            self.leaves_before |= found
 
 
 def empty(node_id: str, leaf_id: str) -> tuple[Branch, Branch, Leaf]:

@@ -10,6 +10,7 @@ from chalicelib.platform.keys import Tenant
 from tests.support import aws, pipeline
 from tests.support.hook_world import HookWorld
 from tests.support.mail_world import MailWorld
+from tests.support.wait_world import WaitWorld
 
 
 @pytest.fixture
@@ -64,3 +65,15 @@ def test_mail(engine: str, monkeypatch: pytest.MonkeyPatch) -> MailWorld:
 def test_world(engine: str, monkeypatch: pytest.MonkeyPatch) -> HookWorld:
     """A test project on a table in memory."""
     return HookWorld(monkeypatch, is_test=True)
+
+
+@pytest.fixture
+def live_wait(engine: str, monkeypatch: pytest.MonkeyPatch) -> WaitWorld:
+    """A live project with waitlists."""
+    return WaitWorld(monkeypatch, is_test=False)
+
+
+@pytest.fixture
+def test_wait(engine: str, monkeypatch: pytest.MonkeyPatch) -> WaitWorld:
+    """A test project with waitlists."""
+    return WaitWorld(monkeypatch, is_test=True)

@@ -199,6 +199,8 @@ class Parts:
     def leaves(self, ids: Sequence[str]) -> Mapping[str, Leaf]:
         keys = {self.tenant.order_leaf(self.waitlist_id, ident): ident for ident in ids}
         found = self.read(keys)
+        if len(found) < len(keys):
+            self.root()  # where that is gone too, there is nothing to look at again
         return {ident: _leaf(ident, _standing(found, key)) for key, ident in keys.items()}
 
     def entries(self, idents: Sequence[str]) -> dict[str, Entry]:

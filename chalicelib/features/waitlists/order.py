@@ -137,10 +137,18 @@ class Order:
         before = _sum_before(self.root.children, leaf.node) + _sum_before(self.branch(leaf.node).children, leaf.id)
         return before + leaf.entries.index(entry)
 
-    def page(self, start: int, count: int) -> list[str]:
-        """The entries from that index on, `count` at the most."""
+    def read_nodes(self, leaf_id: str) -> None:
+        """Read the node of a leaf, and the last one, in one call, where both will be asked for."""
+        self._need_branches([self.leaf(leaf_id).node, self.root.children[-1].id])
+
+    def page(self, start: int, count: int, *, with_end: bool = False) -> list[str]:
+        """The entries from that index on, `count` at the most; `with_end` reads beside them what `total` needs."""
+        root = self.root
+        if with_end:
+            self._need_branches([*(node for node, _, _ in _cut(root.children, start, count)), root.children[-1].id])
         spans = self.spans(start, count)
-        self._need_leaves([span.leaf for span in spans])
+        end = [self.branch(root.children[-1].id).children[-1].id] if with_end else []
+        self._need_leaves([*(span.leaf for span in spans), *end])
         return [entry for span in spans for entry in self._within(span)][:count]
 
     def spans(self, start: int, count: int) -> list[Span]:
@@ -280,14 +288,14 @@ class Order:
             self.leaves[part.id] = part
 
     def _need_branches(self, ids: Sequence[str]) -> None:
-        missing = [each for each in ids if each not in self.branches]
+        missing = [each for each in dict.fromkeys(ids) if each not in self.branches]
         if missing:
             found = self.reader.branches(missing)
             self.branches |= found
             self.nodes_before |= found
 
     def _need_leaves(self, ids: Sequence[str]) -> None:
-        missing = [each for each in ids if each not in self.leaves]
+        missing = [each for each in dict.fromkeys(ids) if each not in self.leaves]
         if missing:
             found = self.reader.leaves(missing)
             self.leaves |= found

@@ -212,7 +212,7 @@ def waiting(tenant: Tenant, waitlist_id: str, limit: int, after: str | None) -> 
     def look(order: Order, parts: Parts) -> tuple[list[Entry], int, int, int]:
         left = parts.root().get("left", 0)
         start = 0 if place is None else place.index(order, parts, left)
-        found = parts.entries([store.entry_id(ulid) for ulid in order.page(start, limit)])
+        found = parts.entries([store.entry_id(ulid) for ulid in order.page(start, limit, with_end=True)])
         return list(found.values()), start, order.total, left
 
     rows, start, total, left = _seen(tenant, waitlist_id, look)
@@ -307,6 +307,7 @@ class _Place:
         for ulid, moves in reversed(self.anchors):
             known = there.get(store.entry_id(ulid))
             if known is not None and known.moves == moves and known.leaf is not None:
+                order.read_nodes(known.leaf)
                 return order.index(ulid, known.leaf) + 1
         return max(0, self.end - (left - self.left))
 

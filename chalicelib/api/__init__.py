@@ -16,6 +16,7 @@ from chalicelib.api import (
     settings,
     templates,
     test_clock,
+    waitlists,
     webhooks,
 )
 from chalicelib.edge.router import Router, fallback
@@ -27,6 +28,7 @@ _SECTIONS = (
     campaigns.router,
     templates.router,
     webhooks.router,
+    waitlists.router,
     analytics.router,
     settings.router,
     test_clock.router,

@@ -48,7 +48,7 @@ def update_template(call: Call[None, TemplatePatch]) -> TemplateAnswer:
 
 @router.delete("/v1/templates/{template_id}", scope="campaigns:write", answer=RemovedTemplate)
 def delete_template(call: Call[None, None]) -> RemovedTemplate:
-    """Delete a template that no active or paused campaign uses."""
+    """Delete a template that no active or paused campaign uses, and no waitlist."""
     define.remove_template(call.tenant, call.path["template_id"])
     return RemovedTemplate(id=call.path["template_id"])
 

@@ -67,6 +67,15 @@ ENDPOINT_DISABLED = "endpoint.disabled"
 WEBHOOK_DUE = "webhook.due"
 WEBHOOKS_REPLAY_ASKED = "webhooks.replay_asked"
 """Told to the flows, which queue one attempt, or one of all that failed; not webhooks themselves."""
+
+ENTRY_CREATED = "waitlist.entry.created"
+ENTRY_APPROVED = "waitlist.entry.approved"
+POSITION_CHANGED = "waitlist.position.changed"
+WAITLIST_RELINKED = "waitlist.relinked"
+WAITLIST_REMOVED = "waitlist.removed"
+"""The last two are told to the flows, which let the codes of its entries lead elsewhere, and clean up behind it; not
+webhooks."""
+
 CLOCK_ADVANCE_ASKED = "clock.advance_asked"
 """Told to the flow that moves a test project's clock; not a webhook."""
 
@@ -108,9 +117,9 @@ WEBHOOKS = (
     "survey.response.created",
     "survey.nps.promoter",
     "survey.nps.detractor",
-    "waitlist.entry.created",
-    "waitlist.entry.approved",
-    "waitlist.position.changed",
+    ENTRY_CREATED,
+    ENTRY_APPROVED,
+    POSITION_CHANGED,
     KEY_CREATED,
     KEY_REVOKED,
     ENDPOINT_DISABLED,

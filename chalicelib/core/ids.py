@@ -35,7 +35,24 @@ def new_ulid() -> str:
         fresh = clock.system_ms() << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS - 1)
         _last = max(fresh, _last + 1)
         made = _last
-    return "".join([_ALPHABET[made >> shift & 31] for shift in _SHIFTS])
+    return _text(made)
+
+
+def ulid_after(ulid: str) -> str:
+    """A new ULID that is also greater than that one, which another machine may have made, whose clock goes before."""
+    fresh = new_ulid()
+    return fresh if fresh > ulid else _text(_number(ulid) + 1)
+
+
+def _text(number: int) -> str:
+    return "".join([_ALPHABET[number >> shift & 31] for shift in _SHIFTS])
+
+
+def _number(ulid: str) -> int:
+    number = 0
+    for character in ulid:
+        number = number << 5 | _ALPHABET.index(character)
+    return number
 
 
 def new_id(prefix: str) -> str:
@@ -52,8 +69,7 @@ def ulid_of(ident: str) -> str:
 
 def moment_of(ident: str) -> int:
     """The real moment at which an identifier was made, in ms."""
-    digits = ulid_of(ident)[:_MOMENT_CHARACTERS]
-    return sum(_ALPHABET.index(character) << 5 * n for n, character in enumerate(reversed(digits)))
+    return _number(ulid_of(ident)[:_MOMENT_CHARACTERS])
 
 
 def new_project_id(*, is_test: bool) -> str:

@@ -14,6 +14,12 @@
 | the same in lists | `P#<p>#CONVS#<status>#<shard>` | `<moment>#<conversion id>` | |
 | conversion of a link | `P#<p>#LINK#<link id>` | `CONV#<conversion id>` | |
 | reward | `P#<p>#RWD#<reward id>` | `RWD` | list `P#<p>#RWDS#<status>#<shard>` |
+| waitlist | `P#<p>#WAITLISTS` | `<waitlist id>` | |
+| slug of a waitlist | `P#<p>#WLSLUG#<slug>` | `WLSLUG` | |
+| entry in a waitlist | `P#<p>#WL#<waitlist id>#<WAITING or APPROVED>` | `<entry id>` | |
+| order of a waitlist: its root, nodes, leaves | `P#<p>#WL#<waitlist id>#ORDER` | `ROOT`, `NODE#<id>`, `LEAF#<id>` | |
+| joins for one referrer from one address | `P#<p>#WL#<waitlist id>#FROM` | `<entry id>#<hash>` | |
+| a contact's entry in a waitlist | `P#<p>#C#<c>` | `ENTRY#<waitlist id>` | |
 """
 
 from collections.abc import Sequence
@@ -29,6 +35,7 @@ _CHANNEL = "CHANNEL#"
 _REFERRED = "REFERRED#"
 _REFERRER = "REFERRER#"
 _OF_LINK = "CONV#"
+_ENTRY = "ENTRY#"
 _PLACE_DIGITS = 9
 _MOMENT_DIGITS = 15
 
@@ -124,3 +131,45 @@ class GrowthKeys:
 
     def reward_partitions(self, status: str) -> Sequence[str]:
         return [f"{self._root}#RWDS#{status}#{shard}" for shard in range(REFERRAL_SHARDS)]
+
+    def waitlist(self, waitlist_id: str) -> Key:
+        return Key(self.waitlists_partition(), waitlist_id)
+
+    def waitlists_partition(self) -> str:
+        return f"{self._root}#WAITLISTS"
+
+    def waitlist_slug(self, slug: str) -> Key:
+        return Key(f"{self._root}#WLSLUG#{slug}", "WLSLUG")
+
+    def entry(self, waitlist_id: str, status: str, entry_id: str) -> Key:
+        return Key(self.entries_partition(waitlist_id, status), entry_id)
+
+    def entries_partition(self, waitlist_id: str, status: str) -> str:
+        """The entries of that status, in the order in which they joined."""
+        return f"{self._root}#WL#{waitlist_id}#{status.upper()}"
+
+    def order_root(self, waitlist_id: str) -> Key:
+        return Key(self.order_partition(waitlist_id), "ROOT")
+
+    def order_node(self, waitlist_id: str, node_id: str) -> Key:
+        return Key(self.order_partition(waitlist_id), f"NODE#{node_id}")
+
+    def order_leaf(self, waitlist_id: str, leaf_id: str) -> Key:
+        return Key(self.order_partition(waitlist_id), f"LEAF#{leaf_id}")
+
+    def order_partition(self, waitlist_id: str) -> str:
+        return f"{self._root}#WL#{waitlist_id}#ORDER"
+
+    def joins_from(self, waitlist_id: str, entry_id: str, digest: str) -> Key:
+        """Joins from one address by the code of one entry."""
+        return Key(self.joins_partition(waitlist_id), f"{entry_id}#{digest}")
+
+    def joins_partition(self, waitlist_id: str) -> str:
+        return f"{self._root}#WL#{waitlist_id}#FROM"
+
+    def entry_of(self, contact_id: str, waitlist_id: str) -> Key:
+        return Key(self.contact(contact_id).pk, f"{_ENTRY}{waitlist_id}")
+
+    def entries_of(self, contact_id: str) -> tuple[str, str]:
+        """Partition and sort-key prefix of these."""
+        return self.contact(contact_id).pk, _ENTRY

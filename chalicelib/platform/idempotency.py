@@ -5,6 +5,7 @@ derives from the caller's API key and the Idempotency-Key; neither is stored, an
 """
 
 import hashlib
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,17 @@ class Receipt:
             row = self._sealed(status, answer, outlives_clock=False, is_final=True)
             table.write(Put(row.key, row.attrs, attr("is_final").eq(False)))
 
+    def commit_more(self, ops: Sequence[Op], status: int, answer: Mapping[str, Any], *, is_final: bool) -> None:
+        """Act once more, and put the answer in the place of one that was not final, in one transaction.
+
+        Raises ConditionFailed where one of the operations was refused.
+        """
+        if not self._material:
+            table.transact(ops)
+            return
+        row = self._sealed(status, answer, outlives_clock=False, is_final=is_final)
+        table.transact([*ops, Put(row.key, row.attrs, attr("is_final").eq(False))])
+
     def commit(
         self,
         ops: Sequence[Op],
@@ -113,7 +125,8 @@ class Receipt:
         row = self._row()
         plain = strict_json.dumps({"request": self._fingerprint, "status": status, "body": answer}).encode()
         attrs = {
-            "sealed": seal(self._key(), plain, row.key.pk),
+            # An answer may have hundreds of rows, and an item has its bounds.
+            "sealed": seal(self._key(), zlib.compress(plain), row.key.pk),
             "is_final": is_final,
             "expires_at": clock.LAST_MOMENT if outlives_clock else self._now + WINDOW,
             "ttl": table.ttl(self._tenant, WINDOW),
@@ -121,7 +134,7 @@ class Receipt:
         return Put(row.key, attrs, row.condition)
 
     def _open(self, sealed: bytes) -> StoredAnswer:
-        stored = strict_json.loads(unseal(self._key(), sealed, self._row().key.pk))
+        stored = strict_json.loads(zlib.decompress(unseal(self._key(), sealed, self._row().key.pk)))
         if stored["request"] != self._fingerprint:
             raise Conflict("This Idempotency-Key was used with another request.")
         return StoredAnswer(stored["status"], stored["body"])

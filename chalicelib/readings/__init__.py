@@ -1,1 +1,2 @@
-"""What is read of several features at once, for several flows. Reads only."""
+"""What several flows share that concerns several features: what is read of them at once, and how a mail is made and
+what becomes of it is written."""

@@ -22,6 +22,9 @@ from chalicelib.flows.referrals import follow_merge as follow_referrals
 from chalicelib.flows.referrals import link as referral_links
 from chalicelib.flows.segments import build, clean, on_events, purge, rescore
 from chalicelib.flows.segments import count as count_members
+from chalicelib.flows.waitlists import clean as clean_waitlists
+from chalicelib.flows.waitlists import follow_merge as move_entries
+from chalicelib.flows.waitlists import greet, leave, refer
 from chalicelib.flows.webhooks import ask, fan_out, queue_due
 from chalicelib.platform import definitions, observability, outbox, pending, queues
 from chalicelib.platform.config import settings
@@ -39,6 +42,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
         on_events.run,
         on_campaign_events.deleted,
         referral_links.contact_deleted,
+        leave.deleted,
         award_emails.run,
         start_relocation.run,
         purge.start,
@@ -49,6 +53,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
         count_contacts.run,
         follow_merge.run,
         follow_referrals.run,
+        move_entries.run,
         on_events.run,
         start_relocation.run,
         fan_out.run,
@@ -96,6 +101,11 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.ENDPOINT_DISABLED: (fan_out.run,),
     events.WEBHOOK_DUE: (queue_due.run,),
     events.WEBHOOKS_REPLAY_ASKED: (ask.start,),
+    events.ENTRY_CREATED: (refer.run, greet.welcome, fan_out.run),
+    events.ENTRY_APPROVED: (greet.invite, fan_out.run),
+    events.POSITION_CHANGED: (fan_out.run,),
+    events.WAITLIST_RELINKED: (clean_waitlists.start_relinking,),
+    events.WAITLIST_REMOVED: (clean_waitlists.start,),
     events.CLOCK_ADVANCE_ASKED: (start_advance.run,),
 }
 

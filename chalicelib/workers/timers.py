@@ -10,13 +10,14 @@ from chalicelib.features.referrals import service as referrals
 from chalicelib.features.segments import service as segments
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due, Timer
-from chalicelib.flows.campaigns import doubt, timing
+from chalicelib.flows.campaigns import timing
 from chalicelib.flows.referrals import decide
 from chalicelib.flows.segments import on_timer, purge
 from chalicelib.flows.webhooks import deliver
 from chalicelib.flows.webhooks import on_timer as on_webhook_timer
 from chalicelib.platform import observability
 from chalicelib.platform.keys import Tenant, tenant_of
+from chalicelib.readings import doubt
 
 TimerFlow = Callable[[Tenant, str, Timer, int], None]
 """Acts on a timer, given its owner's partition and `now` in ms. It clears or replaces the timer in the transaction of

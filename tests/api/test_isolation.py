@@ -122,6 +122,21 @@ CALLS: dict[tuple[str, str], list[Foreign]] = {
     ("GET", "/v1/webhooks/endpoints/{endpoint_id}/logs"): [NOT_FOUND],
     ("POST", "/v1/webhooks/endpoints/{endpoint_id}/logs/{log_id}/replay"): [NOT_FOUND],
     ("POST", "/v1/webhooks/endpoints/{endpoint_id}/replay"): [Foreign(404, {"since": "2026-01-01"})],
+    ("POST", "/v1/waitlists"): [
+        Foreign(201, {"name": "Mine", "slug": "their-list"}),
+        Foreign(422, {"name": "Mine", "slug": "mine", "welcome_email_template_id": "{template_id}"}),
+    ],
+    ("GET", "/v1/waitlists"): [OWN],
+    ("GET", "/v1/waitlists/{waitlist_id}"): [NOT_FOUND],
+    ("PATCH", "/v1/waitlists/{waitlist_id}"): [Foreign(404, {"name": "Stolen"})],
+    ("DELETE", "/v1/waitlists/{waitlist_id}"): [NOT_FOUND],
+    ("GET", "/v1/waitlists/{waitlist_id}/entries"): [NOT_FOUND],
+    ("POST", "/v1/waitlists/{waitlist_id}/entries"): [Foreign(404, {"email": "me@x.io"})],
+    ("DELETE", "/v1/waitlists/{waitlist_id}/entries/{entry_id}"): [NOT_FOUND],
+    ("POST", "/v1/waitlists/{waitlist_id}/entries/{entry_id}/approve"): [NOT_FOUND],
+    ("POST", "/v1/waitlists/{waitlist_id}/entries/approve-batch"): [Foreign(404, {"count": 1})],
+    ("POST", "/v1/waitlists/{waitlist_id}/join"): [Foreign(404, {"email": "them@x.io"})],
+    ("GET", "/v1/waitlists/{waitlist_id}/status"): [Foreign(404, query={"token": "{status_token}"})],
     ("GET", "/v1/analytics/events"): [
         OWN,
         Foreign(query={"event": "their_event"}),
@@ -221,6 +236,8 @@ def made_by(other_client: Client, tenant: Tenant) -> dict[str, str]:
     reward = other_client.get("/v1/referrals/rewards").json["data"][0]
     hook = {"url": "https://nowhere.invalid/theirs", "events": ["contact.created"]}
     endpoint = other_client.post("/v1/webhooks/endpoints", hook).json
+    waitlist = other_client.post("/v1/waitlists", {"name": "Theirs", "slug": "their-list"}).json
+    joined = other_client.post("/v1/waitlists/their-list/join", {"email": "them@x.io"}).json
     other_client.post("/v1/contacts", {"external_id": "their other"})
     pipeline.drain()
     log = other_client.get(f"/v1/webhooks/endpoints/{endpoint['id']}/logs").json["data"][0]
@@ -235,6 +252,9 @@ def made_by(other_client: Client, tenant: Tenant) -> dict[str, str]:
         "log_id": log["id"],
         "contact_id": person["id"],
         "segment_id": segment["id"],
+        "waitlist_id": waitlist["id"],
+        "entry_id": joined["id"],
+        "status_token": joined["status_token"],
         "key_id": key["id"],
         "event_id": event["id"],
         "project": tenant.project_id,
@@ -300,6 +320,8 @@ def everything(other_client: Client, theirs: dict[str, str]) -> list[Any]:
         f"/v1/referrals/leaderboard?program_id={theirs['program_id']}",
         "/v1/webhooks/endpoints",
         f"/v1/webhooks/endpoints/{theirs['endpoint_id']}/logs",
+        "/v1/waitlists",
+        f"/v1/waitlists/{theirs['waitlist_id']}/entries",
     )
     keys = other_client.get("/v1/settings/keys").json["data"]
     return [

@@ -15,7 +15,7 @@ from chalicelib.api import ROUTERS
 from chalicelib.core import clock
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
-from tests.support import documents, pipeline
+from tests.support import documents, growth_calls, pipeline
 from tests.support.client import Client
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "management-api.txt"
@@ -46,6 +46,10 @@ EXPECTED_IN_REFERENCE = {
     "PATCH /v1/webhooks/endpoints/{endpoint_id}",
     "GET /v1/webhooks/endpoints/{endpoint_id}/logs",
     "POST /v1/webhooks/endpoints/{endpoint_id}/test",
+    "POST /v1/waitlists",
+    "GET /v1/waitlists/{waitlist_id}/entries",
+    "POST /v1/waitlists/{waitlist_id}/entries",
+    "POST /v1/waitlists/{waitlist_id}/entries/approve-batch",
     "POST /v1/settings/keys",
     "GET /v1/settings",
     "PATCH /v1/settings",
@@ -215,34 +219,7 @@ def test_the_answers_of_the_management_api_fit_its_document(
     call("PATCH", f"/v1/segments/{dynamic}", 200, {"name": "Other"})
     call("DELETE", f"/v1/segments/{static}/contacts", 200, {"contact_ids": [contact]})
     call("DELETE", f"/v1/segments/{static}", 200)
-    programs = "/v1/referrals/programs"
-    tiers, prize = [{"referrals": 1, "bonus": 5}], {"type": "discount", "amount": 1.5, "currency": "EUR"}
-    program = call("POST", programs, 201, {"name": "P", "reward_amount": 2, "referee_reward": prize, "tiers": tiers})
-    call("POST", programs, 422, {"name": "P", "tiers": [{"referrals": 0}]})
-    call("GET", f"{programs}?limit=1", 200)
-    call("GET", f"{programs}/{program['id']}", 200)
-    call("PATCH", f"{programs}/{program['id']}", 200, {"reward_issuing": "manual"})
-    code = call("POST", "/v1/referrals/links", 201, {"program_id": program["id"], "contact_id": contact})["code"]
-    call("POST", "/v1/referrals/links", 200, {"program_id": program["id"], "contact_id": contact})
-    call("GET", f"{programs}/{program['id']}/links", 200)
-    call("GET", f"/v1/referrals/links/{code}", 200)
-    friend = call("POST", "/v1/contacts", 201, {"email": "a@mailinator.com"})["id"]
-    done = {"link_code": code, "referred_contact_id": friend, "metadata": {"value": 49.0}}
-    held = call("POST", "/v1/referrals/conversions", 201, done)["id"]
-    call("POST", "/v1/referrals/conversions", 200, done)
-    call("POST", "/v1/referrals/conversions", 422, done | {"referred_contact_id": contact})
-    call("GET", f"/v1/referrals/links/{code}/conversions", 200)
-    call("GET", "/v1/referrals/conversions?status=review", 200)
-    call("POST", f"/v1/referrals/conversions/{held}/approve", 200)
-    call("POST", f"/v1/referrals/conversions/{held}/reject", 409)
-    reward = call("GET", "/v1/referrals/rewards?kind=referee", 200)["data"][0]["id"]
-    call("POST", f"/v1/referrals/rewards/{reward}/issue", 200)
-    call("GET", f"/v1/referrals/leaderboard?program_id={program['id']}", 200)
-    call("POST", f"/v1/referrals/conversions/{held}/reverse", 200)
-    other = call("POST", "/v1/contacts", 201, {"email": "b@mailinator.com"})["id"]
-    held = call("POST", "/v1/referrals/conversions", 201, done | {"referred_contact_id": other})["id"]
-    call("POST", f"/v1/referrals/conversions/{held}/reject", 200)
-    call("DELETE", f"{programs}/{program['id']}", 200)
+    growth_calls.referrals(call, contact)
     call("DELETE", f"/v1/contacts/{contact}", 200)
     call("GET", f"/v1/contacts/{contact}", 404)
     hooks = "/v1/webhooks/endpoints"
@@ -279,6 +256,7 @@ def test_the_answers_of_the_management_api_fit_its_document(
     call("GET", f"{one}/stats", 200)
     call("GET", f"{one}/messages", 200)
     call("POST", f"{one}/archive", 200)
+    growth_calls.waitlists(call, template)
     call("DELETE", f"/v1/templates/{template}", 200)
     call("GET", "/v1/test_mailbox", 200, key=test_project.secret_key)
     call("GET", "/v1/settings", 200)

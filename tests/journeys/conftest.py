@@ -11,6 +11,7 @@ from tests.support import aws, pipeline
 from tests.support.hook_world import HookWorld
 from tests.support.mail_world import MailWorld
 from tests.support.referral_world import ReferralWorld
+from tests.support.wait_world import WaitWorld
 
 
 @pytest.fixture
@@ -71,3 +72,15 @@ def test_world(engine: str, monkeypatch: pytest.MonkeyPatch) -> HookWorld:
 def referring(engine: str, monkeypatch: pytest.MonkeyPatch) -> ReferralWorld:
     """A test project with a referral program."""
     return ReferralWorld(monkeypatch)
+
+
+@pytest.fixture
+def live_wait(engine: str, monkeypatch: pytest.MonkeyPatch) -> WaitWorld:
+    """A live project with waitlists."""
+    return WaitWorld(monkeypatch, is_test=False)
+
+
+@pytest.fixture
+def test_wait(engine: str, monkeypatch: pytest.MonkeyPatch) -> WaitWorld:
+    """A test project with waitlists."""
+    return WaitWorld(monkeypatch, is_test=True)

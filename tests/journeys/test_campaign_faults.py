@@ -10,8 +10,8 @@ import time_machine
 from chalicelib.core import clock
 from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.messaging import service as messaging
-from chalicelib.flows.campaigns import doubt
 from chalicelib.platform import table
+from chalicelib.readings import doubt
 from chalicelib.workers import mails
 from tests.support import pipeline
 from tests.support.mail_world import MailWorld

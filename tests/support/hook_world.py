@@ -22,6 +22,7 @@ class HookWorld(World):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, is_test: bool) -> None:
         super().__init__(monkeypatch)
+        self.patch = monkeypatch
         self.receives = pipeline.RECEIVES
         keyring.forget()
         monkeypatch.setattr(limiter, "admit", lambda *_: {})
@@ -30,6 +31,7 @@ class HookWorld(World):
         made = create_project.run("Acme", "test" if is_test else "live", "scale", now=clock.system_ms())
         self.tenant = Tenant(made.project_id)
         self.client = Client(made.secret_key)
+        self.write_key = made.write_key
         self.settle()
 
     def deliver(self, handle: pipeline.Handler, event: dict[str, Any], time_left: int = pipeline.MINUTE) -> None:

@@ -1,6 +1,6 @@
 """Public verbs of the campaigns feature."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -17,10 +17,8 @@ from chalicelib.features.campaigns.model import (
     Run,
     Status,
 )
-from chalicelib.platform import counters, cursor, definitions, outbox, pending, queues, table, turns
-from chalicelib.platform.config import settings
+from chalicelib.platform import counters, cursor, definitions, mail_queue, outbox, table, turns
 from chalicelib.platform.keys import Key, Tenant
-from chalicelib.platform.queues import Delayed
 from chalicelib.platform.table import ConditionFailed, Item, Op, Update
 
 T = TypeVar("T")
@@ -44,6 +42,7 @@ run = store.run
 runs_of = store.runs_of
 note_happened = store.note_happened
 find = store.load
+dispatch = mail_queue.dispatch
 
 
 def _catalog(tenant: Tenant, version: int) -> Catalog:
@@ -198,36 +197,6 @@ class Sample:
     def mark(self) -> str:
         """Names it among all work of the project."""
         return self.message_id
-
-
-def dispatch(tenant: Tenant, wanted: Sequence[Due | Sample]) -> None:
-    """Queue what is to be mailed. May be repeated. Raises Unavailable where something could not be queued."""
-    pending.put([mark for each in wanted for mark in pending.mark(tenant, "MAIL", each.mark)])
-    messages = [
-        Delayed(
-            strict_json.dumps(
-                {"project": tenant.project_id, "kind": type(each).__name__}
-                | {name: getattr(each, name) for name in each.__slots__}
-            ),
-            0,
-        )
-        for each in wanted
-    ]
-    if not all(queues.send_delayed(settings().mails_queue_url, messages)):
-        raise Unavailable
-
-
-def received(body: str) -> tuple[Tenant, Due | Sample]:
-    """What a message asks for."""
-    wire = strict_json.loads(body.encode())
-    tenant, kind = Tenant(wire.pop("project")), wire.pop("kind")
-    return tenant, Due(**wire) if kind == "Due" else Sample(**wire)
-
-
-def done(tenant: Tenant, handled: Due | Sample) -> None:
-    """Nothing is left to do for this message."""
-    if tenant.is_test:
-        pending.remove([tenant.pending("MAIL", handled.mark)])
 
 
 def due_event(tenant: Tenant, due: Run, now: int) -> Op:

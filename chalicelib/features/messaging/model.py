@@ -20,6 +20,7 @@ UNCONFIRMED = "unconfirmed"
 SCAN_WITHIN = 2 * clock.SECOND
 """Real milliseconds within which a machine fetches several links of one mail."""
 
+_CAMPAIGN = "cmpgn_"
 _SCANNED_LINKS = 3
 _FETCHES_MAX = 60
 
@@ -35,6 +36,7 @@ class Fetch(NamedTuple):
 class Message:
     """One mail of a campaign to a contact, or the step that was skipped, with why.
 
+    Of a mail of a waitlist `campaign_id` is the waitlist, `run_id` the entry, and `step_id` says which mail it is.
     `contact_id` is the contact that it was made for. `to` is the address; `links` how many links the mail has, and
     `fetches` the requests for them. `sending` is what a worker has claimed: until the outcome is recorded nobody knows
     whether it was sent.
@@ -62,6 +64,11 @@ class Message:
     links: int = 0
     fetches: tuple[Fetch, ...] = ()
     version: int = 0
+
+    @property
+    def is_of_campaign(self) -> bool:
+        """True where a campaign sent it: what becomes of other mails is in no figure, and told to nobody."""
+        return self.campaign_id.startswith(_CAMPAIGN)
 
 
 class Change(NamedTuple):

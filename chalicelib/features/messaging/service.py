@@ -60,11 +60,13 @@ def amend(
 
 
 def told(tenant: Tenant, before: Message | None, change: Change, now: int, of: str | None = None) -> list[Op]:
-    """The events that tell what became of a message; `of` as in `amend`.
+    """The events that tell what became of a message of a campaign; `of` as in `amend`.
 
     `was` in them says as what it was counted until then and is not any more.
     """
     after = change.message
+    if not after.is_of_campaign:
+        return []
     was = before.status if before is not None and before.status in ("unconfirmed", "failed") else None
     data = {
         "message_id": after.id,

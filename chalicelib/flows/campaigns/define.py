@@ -16,6 +16,7 @@ from chalicelib.features.campaigns.model import Campaign, Status, keyed, misfits
 from chalicelib.features.projects import service as projects
 from chalicelib.features.templates import service as templates
 from chalicelib.features.timers import service as timers
+from chalicelib.features.waitlists import service as waitlists
 from chalicelib.flows.campaigns import references
 from chalicelib.platform import definitions, outbox, table
 from chalicelib.platform.idempotency import Receipt
@@ -217,12 +218,14 @@ def _lacks(tenant: Tenant, campaign: Campaign) -> list[Detail]:
 
 
 def remove_template(tenant: Tenant, template_id: str) -> None:
-    """Delete a template. Raises NotFound, and Conflict where a campaign that is active or paused uses it."""
+    """Delete a template. Raises NotFound, and Conflict where a campaign that is active or paused uses it, or a
+    waitlist."""
 
     def act() -> None:
         version = definitions.version(tenant)
         templates.get(tenant, template_id)
         campaigns.check_unused(tenant, template_id=template_id)
+        waitlists.check_unused(tenant, template_id)
         table.transact(templates.removal(tenant, template_id, version))
 
     campaigns.retried(act)

@@ -16,11 +16,12 @@ from chalicelib.features.contacts.model import Contact
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
-from chalicelib.flows.campaigns import doubt, timing
+from chalicelib.flows.campaigns import timing
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import Check, Op, attr
+from chalicelib.readings import doubt
 
 
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:

@@ -18,13 +18,14 @@ from chalicelib.features.contacts.model import Contact
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
-from chalicelib.flows.campaigns import doubt, send, standing, timing
+from chalicelib.flows.campaigns import send, standing, timing
 from chalicelib.flows.campaigns.send import Position
 from chalicelib.flows.campaigns.standing import Standing
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import Check, Op, attr
+from chalicelib.readings import doubt
 
 
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:

@@ -7,8 +7,8 @@ from chalicelib.features.projects import service as projects
 from chalicelib.features.templates import service as templates
 from chalicelib.features.templates.model import Rendered, RenderFailed
 from chalicelib.features.templates.schemas import RenderBody
-from chalicelib.flows.campaigns import compose
 from chalicelib.platform.keys import Tenant
+from chalicelib.readings import compose
 
 
 def run(tenant: Tenant, template_id: str, body: RenderBody, now: int) -> Rendered:

@@ -7,19 +7,19 @@ but where the mail service surely did not take it.
 from chalicelib.core import clock, events, ids
 from chalicelib.core.errors import ValidationFailed, detail
 from chalicelib.features.campaigns import service as campaigns
-from chalicelib.features.campaigns.model import Cause
 from chalicelib.features.campaigns.service import Sample
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Person
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.projects import service as projects
-from chalicelib.flows.campaigns import compose
-from chalicelib.flows.campaigns.compose import Composed
+from chalicelib.features.templates import service as templates
 from chalicelib.platform import definitions, mail, observability, outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.mail import MailRefused, MailUnknown
 from chalicelib.platform.table import ConditionFailed, Op
+from chalicelib.readings import compose
+from chalicelib.readings.compose import Composed
 
 _WAIT_MAX = 5_000
 """Milliseconds for which a sample waits for its turn; where mails queue up for longer it does not."""
@@ -106,5 +106,7 @@ def _composed(tenant: Tenant, campaign_id: str, step_index: int, address: str, n
         traits={"email": address} if like is None else like.traits,
         tags=[] if like is None else like.tags,
     )
-    cause = Cause(ids.new_id("evt"), now, _SAMPLE)
-    return compose.run(tenant, campaign.steps[step_index], reader, project, cause, now, definitions.version(tenant))
+    step = campaign.steps[step_index]
+    template = templates.find(tenant, step.template_id, definitions.version(tenant))
+    event = compose.event_tags(_SAMPLE, now, {})
+    return compose.run(tenant, template, reader, project, event, now, subject=step.subject)

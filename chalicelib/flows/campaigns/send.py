@@ -21,13 +21,15 @@ from chalicelib.features.messaging import model as messages
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.messaging.model import Message
 from chalicelib.features.projects import service as projects
-from chalicelib.flows.campaigns import compose, doubt, standing, timing
-from chalicelib.flows.campaigns.compose import Composed
+from chalicelib.features.templates import service as templates
+from chalicelib.flows.campaigns import standing, timing
 from chalicelib.flows.campaigns.standing import Standing
 from chalicelib.platform import mail, outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.mail import MailRefused, MailUnknown
-from chalicelib.platform.table import Check, ConditionFailed, Op, attr
+from chalicelib.platform.table import Check, Op, attr
+from chalicelib.readings import compose, doubt, outcome
+from chalicelib.readings.compose import Composed
 
 _WAITED_FOR = 1_500
 """Milliseconds for which a worker waits for the turn of a mail; what has to wait longer is set aside."""
@@ -104,8 +106,15 @@ def _send_in_turn(tenant: Tenant, at: Position, decided: Send) -> None:
     if turn > at.now:
         _wait(tenant, at, at.run.waiting(decided.step.id, turn, pace))
         return
+    cause = at.run.cause
     composed = compose.run(
-        tenant, decided.step, at.contact, at.read.project, at.run.cause, at.now, at.read.catalog.version
+        tenant,
+        templates.find(tenant, decided.step.template_id, at.read.catalog.version),
+        at.contact,
+        at.read.project,
+        compose.event_tags(cause.name, cause.moment, cause.properties),
+        at.now,
+        subject=decided.step.subject,
     )
     if not isinstance(composed, Composed):
         _fail(tenant, at, decided, composed)
@@ -151,55 +160,22 @@ def _moved_on(tenant: Tenant, at: Position, after: Run) -> list[Op]:
 def _hand_over(tenant: Tenant, at: Position, claimed: Message, composed: Composed) -> None:
     """Give the mail to the mail service, once, and record what it says."""
     if tenant.is_test:
-        _record_kept(tenant, at, claimed, composed)
+        shown = composed.kept(claimed.id, claimed.contact_id, claimed.campaign_id, claimed.step_index, at.now)
+        outcome.keep(tenant, claimed, composed, shown, at.now)
         return
     try:
         provider_id = mail.send(composed.raw, composed.sender, composed.to, composed.ref)
     except MailRefused as refused:
         reason = refused.reason
         if refused.is_lasting:
-            _record(tenant, claimed, lambda known: messages.refused(known, at.now, reason), at.now)
+            outcome.record(tenant, claimed, lambda known: messages.refused(known, at.now, reason), at.now)
         else:
             _release(tenant, at, claimed)
         return
     except MailUnknown:
         doubt.note(tenant, claimed, at.now)
         return
-    _record(tenant, claimed, lambda known: messages.accepted(known, provider_id), at.now)
-
-
-def _record(tenant: Tenant, claimed: Message, judge: messages.Judge, now: int) -> None:
-    """Write the outcome, over the message as it was claimed; somebody may have told more of it meanwhile."""
-    change = judge(claimed)
-    try:
-        table.transact([messaging.save(tenant, change.message), *messaging.told(tenant, claimed, change, now)])
-    except ConditionFailed:
-        messaging.amend(tenant, claimed.contact_id, claimed.id, judge, now)
-
-
-def _record_kept(tenant: Tenant, at: Position, claimed: Message, composed: Composed) -> None:
-    """Keep a test project's mail in its mailbox, and let happen what the mail service's simulator would do."""
-    outcome = messages.simulated(composed.to)
-    if outcome != "delivery":
-        messaging.suppress(tenant, composed.to, "bounced" if outcome == "bounce" else "complained", at.now)
-
-    def judge(known: Message) -> messages.Change:
-        change = messages.accepted(known, None)
-        if outcome == "bounce":
-            return messages.then(change, lambda sent: messages.bounced(sent, at.now, "permanent"))
-        change = messages.then(change, lambda sent: messages.delivered(sent, at.now))
-        if outcome == "complaint":
-            return messages.then(change, lambda sent: messages.complained(sent, at.now, "abuse"))
-        return change
-
-    change = judge(claimed)
-    kept = messaging.keep(
-        tenant,
-        claimed.id,
-        composed.kept(claimed.id, claimed.contact_id, claimed.campaign_id, claimed.step_index, at.now),
-        at.now,
-    )
-    table.transact([messaging.save(tenant, change.message), kept, *messaging.told(tenant, claimed, change, at.now)])
+    outcome.record(tenant, claimed, lambda known: messages.accepted(known, provider_id), at.now)
 
 
 def _release(tenant: Tenant, at: Position, claimed: Message) -> None:

@@ -28,10 +28,16 @@ class Around:
     contacts: Mapping[str, ContactAnswer]
     segment_names: Mapping[str, str]
     campaign_names: Mapping[str, str]
+    waitlist_names: Mapping[str, str]
 
     def of_contact(self, event: DomainEvent) -> dict[str, Any]:
         contact_id = str(event.data["contact_id"])
         return {"contact_id": contact_id, "contact": self.contacts.get(contact_id)}
+
+    def of_entry(self, event: DomainEvent) -> dict[str, Any]:
+        waitlist_id = str(event.data["waitlist_id"])
+        about = {"waitlist_id": waitlist_id, "waitlist_name": self.waitlist_names.get(waitlist_id)}
+        return self.of_contact(event) | about | {"entry_id": event.data["entry_id"]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,17 @@
-"""Make the mail of a step for one contact: rendered, its links leading through the tracker, and as bytes."""
+"""Make a mail for one contact: rendered, its links leading through the tracker, and as bytes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core.clock import iso
 from chalicelib.core.mail import links, mime
 from chalicelib.core.mail.notifications import message_ref
-from chalicelib.features.campaigns.model import Cause, Step
 from chalicelib.features.contacts.model import Person
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.projects.model import Project
 from chalicelib.features.templates import service as templates
-from chalicelib.features.templates.model import RenderFailed
+from chalicelib.features.templates.model import RenderFailed, Template
 from chalicelib.platform import mail_tokens
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Tenant
@@ -33,7 +33,7 @@ class Composed:
     ref: str
 
     def kept(
-        self, message_id: str, contact_id: str | None, campaign_id: str, step_index: int, now: int
+        self, message_id: str, contact_id: str | None, campaign_id: str | None, step_index: int | None, now: int
     ) -> dict[str, Any]:
         """The mail as the mailbox of a test project shows it; a sample is of no contact."""
         return {
@@ -52,19 +52,27 @@ class Composed:
 
 
 def run(
-    tenant: Tenant, step: Step, contact: Person, project: Project, cause: Cause, now: int, version: int
+    tenant: Tenant,
+    template: Template | None,
+    contact: Person,
+    project: Project,
+    event: Mapping[str, Any],
+    now: int,
+    *,
+    subject: str | None = None,
+    referral_link: str | None = None,
 ) -> Composed | str:
-    """The mail, or a word for why it can't be made; `version` is that of the definitions. Nothing is written."""
+    """The mail, or a word for why it can't be made. `event` is what merge tags read as what caused it; `subject` stands
+    in the place of the template's. Nothing is written."""
     if project.default_from_email is None:
         return "no_sender"
-    template = templates.find(tenant, step.template_id, version)
     if template is None:
         return "no_template"
     message_id = messaging.new_id()
     tokens = _Tokens(tenant, contact.id, message_id)
     leave = tokens.url("unsubscribe")
     try:
-        rendered = templates.rendered(template, context(contact, project, cause, now, leave), step.subject)
+        rendered = templates.rendered(template, _context(contact, project, event, now, leave, referral_link), subject)
     except RenderFailed:
         return "render_failed"
     tracked = links.tracked(
@@ -101,17 +109,23 @@ def run(
     )
 
 
-def context(contact: Person, project: Project, cause: Cause, now: int, leave: str) -> dict[str, Any]:
-    """What merge tags may read."""
+def _context(
+    contact: Person, project: Project, event: Mapping[str, Any], now: int, leave: str, referral_link: str | None
+) -> dict[str, Any]:
     return {
         "now": now,
         "contact": contact_tags(contact),
-        "event": {"name": cause.name, "timestamp": iso(cause.moment), "properties": dict(cause.properties)},
+        "event": dict(event),
         "project": project_tags(project),
         "unsubscribe_url": leave,
-        "referral_link": None,
+        "referral_link": referral_link,
         "survey_link": None,
     }
+
+
+def event_tags(name: str | None, moment: int, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """What merge tags may read of what caused a mail; `moment` in ms."""
+    return {"name": name, "timestamp": iso(moment), "properties": dict(properties)}
 
 
 def contact_tags(contact: Person) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Waitlists: who waits in which order, and who was approved."""

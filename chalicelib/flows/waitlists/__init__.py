@@ -1,0 +1,1 @@
+"""Joining waitlists, moving up in them by referrals, and being approved."""

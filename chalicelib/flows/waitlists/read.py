@@ -1,0 +1,104 @@
+"""Entries as callers see them: with their addresses, places and links."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from chalicelib.core.errors import NotFound
+from chalicelib.features.codes import service as codes
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.projects import service as projects
+from chalicelib.features.waitlists import service as waitlists
+from chalicelib.features.waitlists.model import Entry, Status, Waitlist
+from chalicelib.features.waitlists.schemas import (
+    EntriesPage,
+    EntryAnswer,
+    StatusAnswer,
+    WaitlistAnswer,
+    entry_shown,
+    shown,
+)
+from chalicelib.platform import entry_tokens, table
+from chalicelib.platform.entry_tokens import BadToken
+from chalicelib.platform.keys import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is shown of entries beside their own rows: the addresses, by contact, and where codes are shared."""
+
+    emails: Mapping[str, str | None]
+    base: str | None
+
+    def shown(self, entry: Entry, position: int | None) -> EntryAnswer:
+        """One entry as callers see it."""
+        link = codes.url(self.base, entry.codes[0])
+        return entry_shown(entry, self.emails.get(entry.contact_id), position, link)
+
+
+def beside(tenant: Tenant, entries: Iterable[Entry]) -> Beside:
+    """The same of these entries; one read."""
+    people = {contacts.key(tenant, each.contact_id) for each in entries}
+    rows = table.batch_get([projects.key(tenant), *people])
+    found = [contacts.read(rows[key]) for key in people if key in rows]
+    emails = {each.id: each.email for each in found if each is not None and each.status == "active"}
+    return Beside(emails, projects.read(tenant, rows.get(projects.key(tenant))).referral_base_url)
+
+
+def entry(tenant: Tenant, known: Entry) -> EntryAnswer:
+    """One entry with its position as it is now."""
+    position = waitlists.position(tenant, known) if known.status == "waiting" else None
+    return beside(tenant, [known]).shown(known, position)
+
+
+def page(tenant: Tenant, waitlist: Waitlist, status: Status, limit: int, after: str | None) -> EntriesPage:
+    """A page of entries. Raises BadRequest on a foreign cursor."""
+    read = waitlists.waiting if status == "waiting" else waitlists.approved
+    found = read(tenant, waitlist.id, limit, after)
+    around = beside(tenant, found.rows)
+    rows = [around.shown(each, found.first + n if status == "waiting" else None) for n, each in enumerate(found.rows)]
+    return EntriesPage(
+        data=rows, total_entries=found.total, has_more=found.following is not None, next_cursor=found.following
+    )
+
+
+def waitlist(tenant: Tenant, known: Waitlist) -> WaitlistAnswer:
+    """A waitlist with its figures as they are now."""
+    return shown(known, waitlists.stats(tenant, known.id))
+
+
+def all_shown(tenant: Tenant, known: Sequence[Waitlist]) -> list[WaitlistAnswer]:
+    """Waitlists with their figures, those left out that were deleted meanwhile."""
+    found = []
+    for each in known:
+        try:
+            found.append(waitlist(tenant, each))
+        except NotFound:
+            continue
+    return found
+
+
+def status(tenant: Tenant, name: str, token: str | None, email: str | None) -> StatusAnswer:
+    """Where the entry stands that the token is of. Raises NotFound alike for whatever does not fit together: nobody
+    learns by it who has joined."""
+    missing = NotFound("There is no such entry.")
+    try:
+        known = waitlists.get(tenant, name)
+        found = waitlists.find_entry(tenant, known.id, entry_tokens.read(token or "", tenant, known.id))
+    except (NotFound, BadToken):
+        raise missing from None
+    if found is None:
+        raise missing
+    position, waiting = waitlists.standing(tenant, found)
+    around = beside(tenant, [found])
+    if email is not None and contacts.normal_email(email) != around.emails.get(found.contact_id):
+        raise missing
+    told = around.shown(found, position)
+    return StatusAnswer(
+        position=position,
+        # Approved between the two reads, it waits no more.
+        status="waiting" if position is not None else "approved",
+        referral_count=told.referral_count,
+        referral_code=told.referral_code,
+        share_url=told.share_url,
+        total_waiting=waiting,
+    )

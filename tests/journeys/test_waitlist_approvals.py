@@ -1,0 +1,137 @@
+"""Approving: each once, exactly so many, and each invited once, however many ask for it at once and whatever dies."""
+
+import random
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from chalicelib.core import clock
+from chalicelib.flows.waitlists import approve
+from chalicelib.platform.idempotency import Receipt
+from tests.support import pipeline
+from tests.support.wait_world import WaitWorld, at_once
+
+
+def invited(world: WaitWorld) -> Counter[str]:
+    """How many mails each address got."""
+    return Counter(posted.to for posted in world.office.taken)
+
+
+def test_100_approvals_of_one_entry_at_once_send_one_mail(live_wait: WaitWorld) -> None:
+    waitlist = live_wait.waitlist()
+    made = live_wait.added(waitlist, 3)
+    answers = at_once([lambda: live_wait.approve_now(waitlist, made[1]["id"])] * 100, threads=100)
+    live_wait.settle()
+    assert {(each.status, each.position) for each in answers} == {("approved", None)}
+    assert len({each.approved_at for each in answers}) == 1
+    assert invited(live_wait) == {"u1@x.io": 1}
+    assert live_wait.stats(waitlist) == {"waiting": 2, "approved": 1, "total": 3}
+
+
+def test_two_batches_of_50_at_once_approve_80_once_each(live_wait: WaitWorld) -> None:
+    waitlist = live_wait.waitlist()
+    made = live_wait.added(waitlist, 80)
+    answers = at_once([lambda: live_wait.approve_many(waitlist, 50)] * 2, threads=2)
+    live_wait.settle()
+    assert sum(each.approved for each in answers) == 80
+    assert Counter(row.id for each in answers for row in each.data) == Counter(each["id"] for each in made)
+    assert invited(live_wait) == {f"u{n}@x.io": 1 for n in range(80)}
+    assert live_wait.stats(waitlist) == {"waiting": 0, "approved": 80, "total": 80}
+
+
+@pytest.mark.parametrize("count", [1, 29, 30, 31, 64, 65, 100, 150])
+def test_exactly_so_many_are_approved_the_first_ones_first(live_wait: WaitWorld, count: int) -> None:
+    waitlist = live_wait.waitlist()
+    made = [each["id"] for each in live_wait.added(waitlist, 120)]
+    answer = live_wait.approve_many(waitlist, count)
+    assert [row.id for row in answer.data] == made[:count]
+    assert answer.approved == min(count, 120)
+    assert live_wait.queue(waitlist) == made[count:]
+
+
+def test_by_the_moment_of_joining_referrals_do_not_matter(live_wait: WaitWorld) -> None:
+    waitlist = live_wait.waitlist(referral_boost=1_000)
+    made = live_wait.added(waitlist, 90)
+    rng = random.Random(5)
+    for n in range(40):
+        live_wait.join_now(waitlist, f"n{n}@x.io", rng.choice(made)["referral_code"])
+        live_wait.run_bus()
+    by_joining = live_wait.approve_many(waitlist, 70, "joined_at")
+    assert [row.id for row in by_joining.data] == [each["id"] for each in made[:70]]
+    left = live_wait.queue(waitlist)
+    assert [row.id for row in live_wait.approve_many(waitlist, 5).data] == left[:5]
+
+
+def test_who_is_approved_again_is_answered_with_and_gets_no_second_mail(live_wait: WaitWorld) -> None:
+    waitlist = live_wait.waitlist()
+    made = live_wait.added(waitlist, 1)
+    first = live_wait.approve(waitlist, made[0]["id"])
+    live_wait.settle()
+    assert live_wait.approve(waitlist, made[0]["id"]) == first
+    live_wait.settle()
+    assert invited(live_wait) == {"u0@x.io": 1}
+
+
+def test_an_entry_that_is_not_there_is_not_approved(live_wait: WaitWorld) -> None:
+    one, other = live_wait.waitlist("one"), live_wait.waitlist("other")
+    made = live_wait.added(one, 1)
+    for entry in (made[0]["id"], "wl_entry_01j00000000000000000000000", "x"):
+        assert live_wait.client.post(f"/v1/waitlists/{other}/entries/{entry}/approve", {}).status == 404
+
+
+def test_a_batch_with_an_idempotency_key_approves_once(live_wait: WaitWorld) -> None:
+    waitlist = live_wait.waitlist()
+    live_wait.added(waitlist, 200)
+    path = f"/v1/waitlists/{waitlist}/entries/approve-batch"
+    first, again = (live_wait.client.post(path, {"count": 95}, headers={"Idempotency-Key": "k"}) for _ in range(2))
+    assert first.json == again.json
+    assert again.headers["idempotency-replayed"] == "true"
+    assert live_wait.stats(waitlist)["approved"] == 95
+
+
+def batch(world: WaitWorld, waitlist: str, key: str) -> Any:
+    """A batch of 70 with an Idempotency-Key, without the edge: what dies in it is seen."""
+    now = clock.system_ms()
+    receipt = Receipt(world.tenant, now, secret="s", idempotency_key=key, request=b"same")
+    before = receipt.recall()
+    if before is not None:
+        return before.body
+    return approve.batch(world.tenant, world.definition(waitlist), 70, "position", now, receipt).model_dump(mode="json")
+
+
+@pytest.mark.parametrize("number", range(0, 24, 1))
+@pytest.mark.parametrize("after", [False, True])
+def test_after_a_death_in_a_batch_the_same_call_tells_whom_it_has_approved_and_approves_no_more(
+    live_wait: WaitWorld, monkeypatch: pytest.MonkeyPatch, number: int, *, after: bool
+) -> None:
+    monkeypatch.setattr("chalicelib.platform.idempotency._AMENDED_WITHIN_S", 0.0)
+    waitlist = live_wait.waitlist()
+    made = [each["id"] for each in live_wait.added(waitlist, 100)]
+    with live_wait.dying_at(number, after=after), suppress(pipeline.Killed):
+        batch(live_wait, waitlist, "k")
+    so_far = live_wait.stats(waitlist)["approved"]
+    told = batch(live_wait, waitlist, "k")
+    approved = live_wait.stats(waitlist)["approved"]
+    assert approved == (so_far or 70)
+    assert [row["id"] for row in told["data"]] == made[:approved]
+    live_wait.settle()
+    assert invited(live_wait) == {f"u{n}@x.io": 1 for n in range(approved)}
+
+
+@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("after", [False, True])
+def test_whoever_dies_while_it_approves_leaves_it_done_or_undone(
+    live_wait: WaitWorld, number: int, *, after: bool
+) -> None:
+    waitlist = live_wait.waitlist()
+    made = live_wait.added(waitlist, 3)
+    with live_wait.dying_at(number, after=after), suppress(pipeline.Killed):
+        live_wait.approve_now(waitlist, made[1]["id"])
+    figures = live_wait.stats(waitlist)
+    assert figures in ({"waiting": 3, "approved": 0, "total": 3}, {"waiting": 2, "approved": 1, "total": 3})
+    live_wait.approve_now(waitlist, made[1]["id"])
+    live_wait.settle()
+    assert live_wait.emails(waitlist) == ["u0", "u2"]
+    assert invited(live_wait) == {"u1@x.io": 1}

@@ -1,0 +1,85 @@
+"""What is decided of entries without asking anybody: whose mailbox it is, which referral counts, who stays."""
+
+import pytest
+
+from chalicelib.core import clock, ids
+from chalicelib.features.waitlists.model import Entry, heir, mailbox_of, reasons, with_join
+from chalicelib.platform import entry_tokens
+from chalicelib.platform.entry_tokens import BadToken
+from chalicelib.platform.keys import Tenant
+
+NOW = 1_770_000_000_000
+TENANT = Tenant("proj_one")
+
+
+@pytest.mark.parametrize(
+    ("address", "mailbox"),
+    [
+        ("ann@x.io", "ann@x.io"),
+        ("ann+news@x.io", "ann@x.io"),
+        ("a.n.n@x.io", "a.n.n@x.io"),
+        ("a.n.n+x@gmail.com", "ann@gmail.com"),
+        ("ann@googlemail.com", "ann@gmail.com"),
+    ],
+)
+def test_an_address_leads_to_a_mailbox(address: str, mailbox: str) -> None:
+    assert mailbox_of(address) == mailbox
+
+
+@pytest.mark.parametrize(
+    ("moments", "flagged"),
+    [
+        ([NOW] * 9, False),
+        ([NOW] * 10, True),
+        ([NOW - clock.DAY] * 10, False),
+        ([NOW - clock.DAY + 1] * 10, True),
+        ([NOW - clock.DAY, *[NOW - 5] * 9], False),
+    ],
+)
+def test_ten_joins_from_one_place_within_a_day_are_not_looked_at(moments: list[int], *, flagged: bool) -> None:
+    found = reasons(same_contact=False, addresses=("a@x.io", "b@x.io"), moments=moments, at=NOW)
+    assert found == (["many_from_one_ip"] if flagged else [])
+
+
+def test_a_person_is_told_by_the_contact_before_the_address() -> None:
+    assert reasons(same_contact=True, addresses=("a@x.io", "a@x.io"), moments=[], at=NOW) == ["same_contact"]
+
+
+def test_no_address_is_nobodys_own() -> None:
+    assert reasons(same_contact=False, addresses=(None, None), moments=[], at=NOW) == []
+
+
+def test_of_the_joins_from_one_place_the_last_ones_are_kept() -> None:
+    moments: list[int] = []
+    for n in range(50):
+        moments = with_join(moments, NOW + (n * 37) % 50)
+    assert moments == [NOW + n for n in range(40, 50)]
+
+
+def test_a_ulid_follows_another_machines_whose_clock_goes_before() -> None:
+    ahead = ids.new_ulid()
+    ahead = ids.ulid_after("1" + ahead[1:])
+    following = ids.ulid_after(ahead)
+    assert following > ahead
+    assert len(following) == 26
+    assert ids.ulid_after("0" * 26) > "0" * 26
+
+
+@pytest.mark.parametrize(("ours_is_better", "stays"), [(True, "ours"), (False, "theirs")])
+def test_of_two_who_wait_the_better_place_stays_and_has_what_both_had(stays: str, *, ours_is_better: bool) -> None:
+    ours = Entry("ours", "wl", "cntct_heir", NOW, ("A",), leaf="x", referral_count=2, welcome=("cntct_heir", "msg_1"))
+    theirs = Entry("theirs", "wl", "cntct_gone", NOW, ("B",), leaf="y", referral_count=3)
+    kept, gone = heir(ours, theirs, ours_is_better)
+    assert (kept.id, kept.contact_id, kept.referral_count) == (stays, "cntct_heir", 5)
+    assert (sorted(kept.codes), kept.welcome) == (["A", "B"], ("cntct_heir", "msg_1"))
+    assert {kept.id, gone.id} == {"ours", "theirs"}
+
+
+def test_a_token_is_read_for_its_own_waitlist_and_project_only(table: str) -> None:
+    entry = ids.new_id("wl_entry")
+    token = entry_tokens.make(TENANT, "wl_one", entry)
+    assert entry_tokens.read(token, TENANT, "wl_one") == entry
+    for tenant, waitlist in ((TENANT, "wl_two"), (Tenant("proj_two"), "wl_one")):
+        with pytest.raises(BadToken):
+            entry_tokens.read(token, tenant, waitlist)
+    assert entry_tokens.make(TENANT, "wl_one", entry) != token

@@ -1,6 +1,7 @@
 """A contact's own link of a referral program: found, or made at its first use."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from chalicelib.core import events, ids
 from chalicelib.features.codes import service as codes
@@ -13,6 +14,9 @@ from chalicelib.features.referrals.model import Link, Program
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, Op, attr
+
+MAILS: Final = "email"
+"""The channel of the links in mails."""
 
 Commit = Callable[[Sequence[Op], Link], None]
 
@@ -51,6 +55,22 @@ def run(
         return made, True
 
     return codes.claiming(write)
+
+
+def url(tenant: Tenant, contact: Contact, project: Project, now: int) -> str | None:
+    """The address of the contact's link in mails, of the oldest active program; None where there is none."""
+    program = referrals.catalog(tenant).main
+    if program is None:
+        return None
+    link, _ = run(tenant, program, contact, project, MAILS, now)
+    return codes.url(project.referral_base_url, link.code)
+
+
+def known_url(tenant: Tenant, contact_id: str, project: Project) -> str | None:
+    """The same where the contact has one already; nothing is made."""
+    program = referrals.catalog(tenant).main
+    link = None if program is None else referrals.channel_link(tenant, contact_id, program.id, MAILS)
+    return None if link is None else codes.url(project.referral_base_url, link.code)
 
 
 def _name(contact: Contact) -> object:

@@ -101,7 +101,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.ENDPOINT_DISABLED: (fan_out.run,),
     events.WEBHOOK_DUE: (queue_due.run,),
     events.WEBHOOKS_REPLAY_ASKED: (ask.start,),
-    events.ENTRY_CREATED: (refer.run, greet.welcome, fan_out.run),
+    events.ENTRY_CREATED: (refer.run, attribute.joined, greet.welcome, fan_out.run),
     events.ENTRY_APPROVED: (greet.invite, fan_out.run),
     events.POSITION_CHANGED: (fan_out.run,),
     events.WAITLIST_RELINKED: (clean_waitlists.start_relinking,),

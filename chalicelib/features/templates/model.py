@@ -33,6 +33,10 @@ class Template:
         named = {"subject": self.subject, "preheader": self.preheader, self.format: self.source, "text": self.text}
         return {name: text for name, text in named.items() if text is not None}
 
+    def reads(self, tag: str, subject: str | None = None) -> bool:
+        """True where a part, or the subject in the place of its own, may read that merge tag."""
+        return any(tag in text for text in (*self.parts.values(), subject or ""))
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:

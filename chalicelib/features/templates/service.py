@@ -42,7 +42,7 @@ SAMPLE: dict[str, Any] = {
     "event": {"name": "signup_completed", "timestamp": "2026-02-23T10:00:00Z", "properties": {}},
     "project": {"name": "Acme", "domain": "acme.com", "sender_name": "Acme", "postal_address": "1 Main Street"},
     "unsubscribe_url": "https://example.com/u/preview",
-    "referral_link": None,
+    "referral_link": "https://example.com/r/ALICE-ACME-7K2",
     "survey_link": None,
 }
 """What templates are tried with when they are saved. The link leads nowhere: nobody gets this mail."""

@@ -8,7 +8,7 @@ from chalicelib.features.templates import service as templates
 from chalicelib.features.templates.model import Rendered, RenderFailed
 from chalicelib.features.templates.schemas import RenderBody
 from chalicelib.platform.keys import Tenant
-from chalicelib.readings import compose
+from chalicelib.readings import compose, referral_link
 
 
 def run(tenant: Tenant, template_id: str, body: RenderBody, now: int) -> Rendered:
@@ -17,6 +17,7 @@ def run(tenant: Tenant, template_id: str, body: RenderBody, now: int) -> Rendere
     context: dict[str, Any] = templates.SAMPLE | {"now": now, "project": compose.project_tags(project)}
     if body.contact_id is not None:
         context["contact"] = compose.contact_tags(contacts.get(tenant, body.contact_id))
+        context["referral_link"] = referral_link.known_url(tenant, body.contact_id, project) or context["referral_link"]
     elif body.contact is not None:
         context["contact"] = body.contact
     if body.event is not None:

@@ -18,7 +18,7 @@ from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.mail import MailRefused, MailUnknown
 from chalicelib.platform.table import ConditionFailed, Op
-from chalicelib.readings import compose
+from chalicelib.readings import compose, referral_link
 from chalicelib.readings.compose import Composed
 
 _WAIT_MAX = 5_000
@@ -109,4 +109,6 @@ def _composed(tenant: Tenant, campaign_id: str, step_index: int, address: str, n
     step = campaign.steps[step_index]
     template = templates.find(tenant, step.template_id, definitions.version(tenant))
     event = compose.event_tags(_SAMPLE, now, {})
-    return compose.run(tenant, template, reader, project, event, now, subject=step.subject)
+    link = None if like is None else referral_link.known_url(tenant, like.id, project)
+    link = link or str(templates.SAMPLE["referral_link"])
+    return compose.run(tenant, template, reader, project, event, now, subject=step.subject, referral_link=link)

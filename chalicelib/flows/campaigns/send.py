@@ -28,7 +28,7 @@ from chalicelib.platform import mail, outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.mail import MailRefused, MailUnknown
 from chalicelib.platform.table import Check, Op, attr
-from chalicelib.readings import compose, doubt, outcome
+from chalicelib.readings import compose, doubt, outcome, referral_link
 from chalicelib.readings.compose import Composed
 
 _WAITED_FOR = 1_500
@@ -106,15 +106,18 @@ def _send_in_turn(tenant: Tenant, at: Position, decided: Send) -> None:
     if turn > at.now:
         _wait(tenant, at, at.run.waiting(decided.step.id, turn, pace))
         return
-    cause = at.run.cause
+    cause, subject = at.run.cause, decided.step.subject
+    template = templates.find(tenant, decided.step.template_id, at.read.catalog.version)
+    names_link = template is not None and template.reads("referral_link", subject)
     composed = compose.run(
         tenant,
-        templates.find(tenant, decided.step.template_id, at.read.catalog.version),
+        template,
         at.contact,
         at.read.project,
         compose.event_tags(cause.name, cause.moment, cause.properties),
         at.now,
-        subject=decided.step.subject,
+        subject=subject,
+        referral_link=referral_link.url(tenant, at.contact, at.read.project, at.now) if names_link else None,
     )
     if not isinstance(composed, Composed):
         _fail(tenant, at, decided, composed)

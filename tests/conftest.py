@@ -14,6 +14,7 @@ from chalicelib.flows import create_project
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.flows.segments import define
 from tests.support import aws as support
+from tests.support import light_mock
 from tests.support.client import Client
 from tests.support.receiver import Receiver, receiving
 
@@ -28,6 +29,7 @@ def pytest_runtest_setup() -> None:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[str]:
     """The mock with table, queues and secret; the table's name."""
+    light_mock.install()
     with mock_aws():
         support.forget_clients()
         name = support.create_table()

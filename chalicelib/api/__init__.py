@@ -10,6 +10,8 @@ from chalicelib.api import (
     feedback,
     ingest,
     mail_links,
+    referral_links,
+    referrals,
     segments,
     settings,
     templates,
@@ -22,6 +24,7 @@ from chalicelib.edge.router import Router, fallback
 _SECTIONS = (
     contacts.router,
     segments.router,
+    referrals.router,
     campaigns.router,
     templates.router,
     webhooks.router,
@@ -32,7 +35,13 @@ _SECTIONS = (
     ingest.router,
 )
 
-ROUTERS: tuple[Router, ...] = (*_SECTIONS, mail_links.router, feedback.router, docs.router_for(_SECTIONS))
+ROUTERS: tuple[Router, ...] = (
+    *_SECTIONS,
+    mail_links.router,
+    referral_links.router,
+    feedback.router,
+    docs.router_for(_SECTIONS),
+)
 """Every section; OpenAPI, the isolation test and the app are made from it."""
 
 

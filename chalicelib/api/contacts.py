@@ -77,7 +77,7 @@ class ContactExport(Answer):
 
 
 class ReferralStats(Answer):
-    """What a contact has referred; zero as long as there are no referral programs."""
+    """What a contact has referred, in all programs together."""
 
     referrals_made: int = 0
     conversions: int = 0
@@ -138,6 +138,7 @@ def get_contact(call: Call[Any, None]) -> ContactProfile:
         groups=[group_shown(group) for group in profile.contact.groups],
         segments=profile.segments,
         scores=profile.scores,
+        referral_stats=ReferralStats(**profile.referral_stats),
     )
 
 

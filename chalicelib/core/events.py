@@ -50,6 +50,17 @@ MAIL_FAILED = "campaign.email.failed"
 MAIL_TEST_ASKED = "campaign.email.test_asked"
 """The last four are told to the flows, for the statistics and to send a sample; not webhooks."""
 
+REFERRAL_LINK_CREATED = "referral.link.created"
+REFERRAL_LINK_CLICKED = "referral.link.clicked"
+REFERRAL_CONVERTED = "referral.link.converted"
+REWARD_ISSUED = "referral.reward.issued"
+REFERRAL_NAMED = "referral.named"
+REFERRALS_TALLIED = "referral.tallied"
+REFERRER_MOVED = "referral.stats_changed"
+PROGRAM_MOVED = "referral.program_moved"
+"""The last four are told to the flows: a contact came with a code, a program's figures change, or those of a referrer,
+and a program's links lead elsewhere; not webhooks."""
+
 KEY_CREATED = "key.created"
 KEY_REVOKED = "key.revoked"
 ENDPOINT_DISABLED = "endpoint.disabled"
@@ -89,10 +100,10 @@ WEBHOOKS = (
     CONTACT_DELETED,
     SEGMENT_ENTERED,
     SEGMENT_LEFT,
-    "referral.link.created",
-    "referral.link.clicked",
-    "referral.link.converted",
-    "referral.reward.issued",
+    REFERRAL_LINK_CREATED,
+    REFERRAL_LINK_CLICKED,
+    REFERRAL_CONVERTED,
+    REWARD_ISSUED,
     CAMPAIGN_ACTIVATED,
     CAMPAIGN_PAUSED,
     CAMPAIGN_COMPLETED,
@@ -115,5 +126,5 @@ WEBHOOKS = (
 )
 """All that an endpoint can ask for, whether it is told already or by a later version."""
 
-WEBHOOK_ALIASES = {"referral.converted": "referral.link.converted"}
+WEBHOOK_ALIASES = {"referral.converted": REFERRAL_CONVERTED}
 """Other names that callers may use: the reference has both."""

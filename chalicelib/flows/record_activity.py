@@ -209,6 +209,8 @@ def _append(
 def _rows(tenant: Tenant, event: Accepted, resolved: Resolved, directory: Directory, scoring: Scoring) -> list[Op]:
     """Fold the event into its contact; returns its own rows, those that tell of it, and claims to an address."""
     told, changed, extra, claims = _fold(tenant, event, resolved, directory)
+    if event.context.get("referral_code") or event.properties.get("referral_code"):
+        told.append(events.REFERRAL_NAMED)
     if not contacts.score(resolved.contact, event.name, event.type, event.timestamp, scoring.settings, scoring.version):
         told.append(events.SCORES_STALE)
     row = _row(resolved.contact, event, changed)

@@ -72,6 +72,7 @@ def told_by(record: Mapping[str, Any]) -> list[DomainEvent]:
         "changed": item.get("changed", []),
         "historical": item.get("historical", False),
         "properties": item.get("properties"),
+        "context": item.get("context"),
     }
     names = [ACTIVITY_RECORDED, *item.get("told", [])]
     return [_event(tenant, item, name, data, item["received_at"]) for name in names]

@@ -15,6 +15,7 @@ from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.projects.service import Scoring
+from chalicelib.features.referrals import service as referrals
 from chalicelib.features.segments.catalog import Catalog
 from chalicelib.features.segments.service import Memberships
 from chalicelib.platform import table
@@ -50,6 +51,7 @@ def run(
         facts(contact),
         scores=scores(contact, _scoring(tenant)) if _named(everything, "scores.") else {},
         campaigns=_campaigns(tenant, contact, _named(everything, "campaigns.")),
+        referral_stats=referral_stats(tenant, contact) if _named(everything, "referral_stats.") else {},
         cause=cause or {},
         events={name: _history(tenant, contact, name, need, now) for name, need in asked.items()},
         segments={**static, **inlined},
@@ -65,7 +67,6 @@ def facts(contact: Contact) -> Facts:
         last_seen_at=contact.last_seen_at,
         tags=contact.tags,
         traits=contact.traits,
-        referral_stats={"referrals_made": 0, "conversions": 0},
     )
 
 
@@ -73,6 +74,15 @@ def scores(contact: Contact, by: Scoring) -> dict[str, Score]:
     """The contact's scores, for any moment; they need the facts of the contact for the points of its traits."""
     return {
         name: Score(_scale(strict_json.dumps(how)), contact.scores.get(name, {})) for name, how in by.settings.items()
+    }
+
+
+def referral_stats(tenant: Tenant, contact: Contact) -> dict[str, int]:
+    """What the contact has referred in all programs together; one read."""
+    standings = referrals.standings(tenant, contact.id)
+    return {
+        "referrals_made": sum(each.referrals for each in standings),
+        "conversions": sum(each.conversions for each in standings),
     }
 
 

@@ -15,6 +15,11 @@ from chalicelib.flows.campaigns import broadcast, follow_merge, realign
 from chalicelib.flows.campaigns import count as count_mails
 from chalicelib.flows.campaigns import on_events as on_campaign_events
 from chalicelib.flows.campaigns import queue_due as queue_steps
+from chalicelib.flows.referrals import attribute, convert, decide
+from chalicelib.flows.referrals import count as count_referrals
+from chalicelib.flows.referrals import define as referral_programs
+from chalicelib.flows.referrals import follow_merge as follow_referrals
+from chalicelib.flows.referrals import link as referral_links
 from chalicelib.flows.segments import build, clean, on_events, purge, rescore
 from chalicelib.flows.segments import count as count_members
 from chalicelib.flows.waitlists import clean as clean_waitlists
@@ -29,13 +34,14 @@ from chalicelib.platform.outbox import DomainEvent
 Flow = Callable[[Tenant, Sequence[DomainEvent]], None]
 
 EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
-    events.ACTIVITY_RECORDED: (index_days.run, on_events.run, on_campaign_events.run),
+    events.ACTIVITY_RECORDED: (index_days.run, on_events.run, on_campaign_events.run, convert.on_activity),
     events.CONTACT_CREATED: (count_contacts.run, on_events.run, fan_out.run),
     events.CONTACT_UPDATED: (on_events.run, fan_out.run),
     events.CONTACT_DELETED: (
         count_contacts.run,
         on_events.run,
         on_campaign_events.deleted,
+        referral_links.contact_deleted,
         leave.deleted,
         award_emails.run,
         start_relocation.run,
@@ -46,6 +52,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.CONTACT_MERGED: (
         count_contacts.run,
         follow_merge.run,
+        follow_referrals.run,
         move_entries.run,
         on_events.run,
         start_relocation.run,
@@ -75,12 +82,20 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.MAIL_DELIVERED: (count_mails.run, fan_out.run),
     events.MAIL_OPENED: (count_mails.run, on_events.run, fan_out.run),
     events.MAIL_CLICKED: (count_mails.run, on_events.run, fan_out.run),
-    events.MAIL_BOUNCED: (count_mails.run, fan_out.run),
+    events.MAIL_BOUNCED: (count_mails.run, decide.bounced, fan_out.run),
     events.MAIL_COMPLAINED: (count_mails.run, fan_out.run),
     events.MAIL_UNSUBSCRIBED: (count_mails.run, fan_out.run),
     events.MAIL_SKIPPED: (count_mails.run,),
     events.MAIL_UNCONFIRMED: (count_mails.run,),
     events.MAIL_FAILED: (count_mails.run,),
+    events.REFERRAL_LINK_CREATED: (count_referrals.run, fan_out.run),
+    events.REFERRAL_LINK_CLICKED: (count_referrals.run, fan_out.run),
+    events.REFERRAL_NAMED: (attribute.named,),
+    events.REFERRAL_CONVERTED: (fan_out.run,),
+    events.REWARD_ISSUED: (fan_out.run,),
+    events.REFERRALS_TALLIED: (count_referrals.run,),
+    events.REFERRER_MOVED: (on_events.run,),
+    events.PROGRAM_MOVED: (referral_programs.start,),
     events.KEY_CREATED: (fan_out.run,),
     events.KEY_REVOKED: (fan_out.run,),
     events.ENDPOINT_DISABLED: (fan_out.run,),

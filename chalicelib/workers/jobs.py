@@ -6,6 +6,7 @@ from typing import Any
 
 from chalicelib.flows import advance_clock, relocate_events, start_advance, start_relocation
 from chalicelib.flows.campaigns import broadcast, realign, track
+from chalicelib.flows.referrals import define as referral_programs
 from chalicelib.flows.segments import build, clean, purge, rescore
 from chalicelib.flows.waitlists import clean as clean_waitlists
 from chalicelib.flows.webhooks import ask
@@ -33,6 +34,7 @@ JOBS: dict[str, Job] = {
     broadcast.KIND: broadcast.run,
     realign.KIND: realign.run,
     track.KIND: track.run,
+    referral_programs.KIND: referral_programs.rewrite,
     clean_waitlists.KIND: clean_waitlists.run,
     clean_waitlists.RELINK: clean_waitlists.relink,
 }

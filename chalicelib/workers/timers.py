@@ -6,10 +6,12 @@ from typing import Any
 from chalicelib.core import clock
 from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.projects import service as projects
+from chalicelib.features.referrals import service as referrals
 from chalicelib.features.segments import service as segments
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due, Timer
 from chalicelib.flows.campaigns import timing
+from chalicelib.flows.referrals import decide
 from chalicelib.flows.segments import on_timer, purge
 from chalicelib.flows.webhooks import deliver
 from chalicelib.flows.webhooks import on_timer as on_webhook_timer
@@ -29,6 +31,7 @@ TIMER_FLOWS: dict[str, TimerFlow] = {
     campaigns.STEP: timing.step,
     campaigns.SCHEDULED: timing.broadcast,
     doubt.KIND: doubt.end,
+    referrals.HOLD: decide.hold_over,
 }
 
 _WAITED_FOR = 1_500

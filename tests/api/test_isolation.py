@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 from chalicelib.api import ROUTERS
+from chalicelib.core import clock
+from chalicelib.edge.auth import keyring
 from chalicelib.edge.endpoint import Endpoint
+from chalicelib.edge.rate_limit import limiter
+from chalicelib.flows import create_project
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
+from tests.support import aws as support
 from tests.support import pipeline
 from tests.support.client import Client
 
@@ -69,6 +74,25 @@ CALLS: dict[tuple[str, str], list[Foreign]] = {
     ("DELETE", "/v1/segments/{segment_id}/contacts"): [Foreign(404, {"contact_ids": ["{contact_id}"]})],
     ("POST", "/v1/segments/{segment_id}/estimate"): [Foreign(404, {"rules": NAMING})],
     ("GET", "/v1/segments/{segment_id}/explain"): [Foreign(404, query={"contact_id": "{contact_id}"})],
+    ("POST", "/v1/referrals/programs"): [Foreign(201, {"name": "Mine"})],
+    ("GET", "/v1/referrals/programs"): [OWN],
+    ("GET", "/v1/referrals/programs/{program_id}"): [NOT_FOUND],
+    ("PATCH", "/v1/referrals/programs/{program_id}"): [Foreign(404, {"name": "Stolen"})],
+    ("DELETE", "/v1/referrals/programs/{program_id}"): [NOT_FOUND],
+    ("GET", "/v1/referrals/programs/{program_id}/links"): [NOT_FOUND],
+    ("POST", "/v1/referrals/links"): [Foreign(422, {"program_id": "{program_id}", "contact_id": "{contact_id}"})],
+    ("GET", "/v1/referrals/links/{code}"): [NOT_FOUND],
+    ("GET", "/v1/referrals/links/{code}/conversions"): [NOT_FOUND],
+    ("POST", "/v1/referrals/conversions"): [
+        Foreign(422, {"link_code": "{code}", "referred_contact_id": "{contact_id}"})
+    ],
+    ("GET", "/v1/referrals/conversions"): [OWN, Foreign(query={"program_id": "{program_id}"})],
+    ("POST", "/v1/referrals/conversions/{conversion_id}/approve"): [NOT_FOUND],
+    ("POST", "/v1/referrals/conversions/{conversion_id}/reject"): [NOT_FOUND],
+    ("POST", "/v1/referrals/conversions/{conversion_id}/reverse"): [NOT_FOUND],
+    ("GET", "/v1/referrals/rewards"): [OWN, Foreign(query={"contact_id": "{contact_id}"})],
+    ("POST", "/v1/referrals/rewards/{reward_id}/issue"): [NOT_FOUND],
+    ("GET", "/v1/referrals/leaderboard"): [Foreign(404, query={"program_id": "{program_id}"})],
     ("POST", "/v1/campaigns"): [Foreign(201, CAMPAIGN)],
     ("GET", "/v1/campaigns"): [OWN],
     ("GET", "/v1/campaigns/{campaign_id}"): [NOT_FOUND],
@@ -139,10 +163,60 @@ CALLS: dict[tuple[str, str], list[Foreign]] = {
 ENDPOINTS = [endpoint for router in ROUTERS for endpoint in router.endpoints if endpoint.access != "public"]
 
 
+@dataclass(frozen=True)
+class Worlds:
+    """Two projects, of which one has something of everything: the table's rows, and all that its owner sees of it."""
+
+    rows: Any
+    own_key: str
+    other_key: str
+    theirs: dict[str, str]
+    seen: list[Any]
+
+
+@pytest.fixture(scope="module")
+def made() -> list[Worlds]:
+    """The two projects, once they are made."""
+    return []
+
+
 @pytest.fixture
-def theirs(other_project: CreatedProject, other_client: Client) -> dict[str, str]:
+def worlds(table: str, made: list[Worlds]) -> Worlds:
+    """The two projects as they were made, put back for each test: to make them takes longer than most of these."""
+    if not made:
+        made.append(make(table))
+    support.put_back(table, made[0].rows)
+    keyring.forget()
+    limiter.forget()
+    return made[0]
+
+
+def make(table: str) -> Worlds:
+    own, other = (create_project.run(name, "live", "scale", now=clock.system_ms()) for name in ("Acme", "Globex"))
+    other_client = Client(other.secret_key)
+    theirs = made_by(other_client, Tenant(other.project_id))
+    rows = support.rows_of(table)
+    return Worlds(rows, own.secret_key, other.secret_key, theirs, everything(other_client, theirs))
+
+
+@pytest.fixture
+def client(worlds: Worlds) -> Client:
+    return Client(worlds.own_key)
+
+
+@pytest.fixture
+def other_client(worlds: Worlds) -> Client:
+    return Client(worlds.other_key)
+
+
+@pytest.fixture
+def theirs(worlds: Worlds) -> dict[str, str]:
     """The ids of everything that the other project has."""
-    tenant = Tenant(other_project.project_id)
+    return worlds.theirs
+
+
+def made_by(other_client: Client, tenant: Tenant) -> dict[str, str]:
+    """Something of everything; its ids."""
     person = other_client.post("/v1/contacts", {"external_id": "theirs", "email": "them@x.io", "tags": ["theirs"]}).json
     pipeline.record(tenant, [pipeline.accepted({"userId": "theirs", "event": "their_event"}, "track", NOW)])
     pipeline.run_bus()
@@ -153,6 +227,13 @@ def theirs(other_project: CreatedProject, other_client: Client) -> dict[str, str
     template = other_client.post("/v1/templates", {"name": "Theirs", "html": "<p>Hi</p>"}).json
     news = CAMPAIGN | {"name": "Theirs", "segment_id": segment["id"], "steps": [{"template_id": template["id"]}]}
     campaign = other_client.post("/v1/campaigns", news).json
+    program = other_client.post("/v1/referrals/programs", {"name": "Theirs", "reward_amount": 1}).json
+    owner = {"program_id": program["id"], "contact_id": person["id"]}
+    link = other_client.post("/v1/referrals/links", owner).json
+    friend = other_client.post("/v1/contacts", {"external_id": "their friend"}).json
+    converted = {"link_code": link["code"], "referred_contact_id": friend["id"]}
+    conversion = other_client.post("/v1/referrals/conversions", converted).json
+    reward = other_client.get("/v1/referrals/rewards").json["data"][0]
     hook = {"url": "https://nowhere.invalid/theirs", "events": ["contact.created"]}
     endpoint = other_client.post("/v1/webhooks/endpoints", hook).json
     waitlist = other_client.post("/v1/waitlists", {"name": "Theirs", "slug": "their-list"}).json
@@ -164,6 +245,10 @@ def theirs(other_project: CreatedProject, other_client: Client) -> dict[str, str
         "endpoint_id": endpoint["id"],
         "campaign_id": campaign["id"],
         "template_id": template["id"],
+        "program_id": program["id"],
+        "code": link["code"],
+        "conversion_id": conversion["id"],
+        "reward_id": reward["id"],
         "log_id": log["id"],
         "contact_id": person["id"],
         "segment_id": segment["id"],
@@ -190,10 +275,9 @@ def named(endpoint: Endpoint) -> str:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
 def test_nothing_of_the_other_project_is_seen_or_changed(
-    endpoint: Endpoint, client: Client, other_client: Client, theirs: dict[str, str]
+    endpoint: Endpoint, client: Client, other_client: Client, theirs: dict[str, str], worlds: Worlds
 ) -> None:
     calls = CALLS[(endpoint.method, endpoint.path)]
-    before = everything(other_client, theirs)
     for n, call in enumerate(calls):
         answer = client.request(
             endpoint.method,
@@ -205,18 +289,17 @@ def test_nothing_of_the_other_project_is_seen_or_changed(
         assert answer.status == call.status, answer.text
         assert not set(theirs.values()) & set(ULID.findall(answer.text)), answer.text
         assert answer.status != 200 or answer.json.get("data", []) == [] or "keys" in endpoint.path
-    assert everything(other_client, theirs) == before
+    assert everything(other_client, theirs) == worlds.seen
 
 
 def test_a_contact_of_the_other_project_is_not_merged_into_an_own_one(
-    client: Client, other_client: Client, theirs: dict[str, str]
+    client: Client, other_client: Client, theirs: dict[str, str], worlds: Worlds
 ) -> None:
-    before = everything(other_client, theirs)
     own = client.post("/v1/contacts", {"external_id": "mine"}).json["id"]
     answer = client.post(f"/v1/contacts/{own}/merge", {"source_contact_id": theirs["contact_id"]})
     assert answer.status == 404
     assert not set(theirs.values()) & set(ULID.findall(answer.text)), answer.text
-    assert everything(other_client, theirs) == before
+    assert everything(other_client, theirs) == worlds.seen
 
 
 def everything(other_client: Client, theirs: dict[str, str]) -> list[Any]:
@@ -230,6 +313,11 @@ def everything(other_client: Client, theirs: dict[str, str]) -> list[Any]:
         "/v1/settings",
         "/v1/campaigns",
         "/v1/templates",
+        f"/v1/referrals/programs/{theirs['program_id']}",
+        f"/v1/referrals/links/{theirs['code']}",
+        f"/v1/referrals/links/{theirs['code']}/conversions",
+        "/v1/referrals/rewards",
+        f"/v1/referrals/leaderboard?program_id={theirs['program_id']}",
         "/v1/webhooks/endpoints",
         f"/v1/webhooks/endpoints/{theirs['endpoint_id']}/logs",
         "/v1/waitlists",

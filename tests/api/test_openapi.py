@@ -15,15 +15,15 @@ from chalicelib.api import ROUTERS
 from chalicelib.core import clock
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
-from tests.support import documents, pipeline
+from tests.support import documents, growth_calls, pipeline
 from tests.support.client import Client
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "management-api.txt"
 PUBLIC = {
     *("/docs", "/docs/assets/{asset}", "/openapi/management.json", "/openapi/ingest.json", "/", "/{proxy+}"),
-    *("/o/{token}", "/c/{token}", "/u/{token}", "/ses/notifications"),
+    *("/o/{token}", "/c/{token}", "/u/{token}", "/r/{code}", "/ses/notifications"),
 }
-"""Pages, the links of mails, what the mail service posts, and the answers to paths that are none."""
+"""Pages, the links of mails and referrals, what the mail service posts, and the answers to paths that are none."""
 
 EXPECTED_IN_REFERENCE = {
     "GET /v1/contacts",
@@ -33,6 +33,11 @@ EXPECTED_IN_REFERENCE = {
     "POST /v1/segments",
     "PATCH /v1/segments/{segment_id}",
     "POST /v1/segments/{segment_id}/estimate",
+    "POST /v1/referrals/programs",
+    "PATCH /v1/referrals/programs/{program_id}",
+    "POST /v1/referrals/links",
+    "POST /v1/referrals/conversions",
+    "GET /v1/referrals/leaderboard",
     "POST /v1/campaigns",
     "PATCH /v1/campaigns/{campaign_id}",
     "POST /v1/campaigns/{campaign_id}/test",
@@ -214,6 +219,7 @@ def test_the_answers_of_the_management_api_fit_its_document(
     call("PATCH", f"/v1/segments/{dynamic}", 200, {"name": "Other"})
     call("DELETE", f"/v1/segments/{static}/contacts", 200, {"contact_ids": [contact]})
     call("DELETE", f"/v1/segments/{static}", 200)
+    growth_calls.referrals(call, contact)
     call("DELETE", f"/v1/contacts/{contact}", 200)
     call("GET", f"/v1/contacts/{contact}", 404)
     hooks = "/v1/webhooks/endpoints"
@@ -250,21 +256,7 @@ def test_the_answers_of_the_management_api_fit_its_document(
     call("GET", f"{one}/stats", 200)
     call("GET", f"{one}/messages", 200)
     call("POST", f"{one}/archive", 200)
-    list_of = "/v1/waitlists"
-    queue = call("POST", list_of, 201, {"name": "W", "slug": "w", "invite_email_template_id": template})["id"]
-    call("POST", list_of, 409, {"name": "W", "slug": "w"})
-    call("GET", f"{list_of}?limit=1", 200)
-    call("GET", f"{list_of}/{queue}", 200)
-    call("PATCH", f"{list_of}/{queue}", 200, {"referral_boost": 5, "invite_email_template_id": None})
-    entry = call("POST", f"{list_of}/{queue}/entries", 201, {"email": "w1@example.com"})["id"]
-    call("POST", f"{list_of}/{queue}/entries", 200, {"email": "w1@example.com"})
-    call("POST", f"{list_of}/{queue}/entries", 201, {"email": "w2@example.com"})
-    call("GET", f"{list_of}/{queue}/entries?limit=1", 200)
-    call("POST", f"{list_of}/{queue}/entries/{entry}/approve", 200)
-    call("POST", f"{list_of}/{queue}/entries/approve-batch", 200, {"count": 5, "order": "joined_at"})
-    call("GET", f"{list_of}/{queue}/entries?status=approved", 200)
-    call("DELETE", f"{list_of}/{queue}/entries/{entry}", 200)
-    call("DELETE", f"{list_of}/{queue}", 200)
+    growth_calls.waitlists(call, template)
     call("DELETE", f"/v1/templates/{template}", 200)
     call("GET", "/v1/test_mailbox", 200, key=test_project.secret_key)
     call("GET", "/v1/settings", 200)

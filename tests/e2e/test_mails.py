@@ -125,7 +125,6 @@ def test_a_broadcast_stops_within_five_seconds_of_its_pause_and_survives_a_kille
     segment = ok(stack.post("/v1/segments", {"name": "News", "rules": rules}))["id"]
 
     def is_built() -> bool:
-        # Other tests of the stack may have left a thousand contacts to look through.
         found = ok(stack.get(f"/v1/segments/{segment}"))
         return bool((found["status"], found["contact_count"]) == ("ready", count))
 

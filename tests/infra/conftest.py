@@ -1,4 +1,7 @@
-"""One packaged artifact for all tests of a run, also where several processes run them."""
+"""One packaged artifact for all tests of a run, also where several processes run them.
+
+`xdist_group` keeps those that need it on one worker, so that no other waits for it to be built.
+"""
 
 import fcntl
 import os

@@ -19,6 +19,8 @@ from samtranslator.translator.transform import transform  # type: ignore[import-
 from infra import template
 from infra.artifact import Artifact, functions, problems
 
+pytestmark = pytest.mark.xdist_group("artifact")
+
 TAG = sys.implementation.cache_tag
 BATCH_FUNCTIONS = {"Ingest", "Bus", "BusRetry", "Jobs", "Timers", "Webhooks", "WebhooksSlow", "Mails", "Feedback"}
 EVENT_FUNCTIONS = BATCH_FUNCTIONS | {"Minute"}

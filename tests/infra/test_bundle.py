@@ -16,6 +16,8 @@ import pytest
 from infra.artifact import Artifact, compiled_files
 from infra.package import PROJECT, package
 
+pytestmark = pytest.mark.xdist_group("artifact")
+
 LAMBDA_PROVIDES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 HEADER_BYTES = 16
 UNCHECKED_HASH = (1).to_bytes(4, "little")

@@ -15,7 +15,7 @@ from infra.artifact import Artifact
 from infra.deploy import DeployError, Release, deploy
 from tests.infra.engine import Api, Engine
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("artifact")]
 
 
 @pytest.fixture(scope="module")

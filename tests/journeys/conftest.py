@@ -10,6 +10,7 @@ from chalicelib.platform.keys import Tenant
 from tests.support import aws, pipeline
 from tests.support.hook_world import HookWorld
 from tests.support.mail_world import MailWorld
+from tests.support.referral_world import ReferralWorld
 from tests.support.wait_world import WaitWorld
 
 
@@ -65,6 +66,12 @@ def test_mail(engine: str, monkeypatch: pytest.MonkeyPatch) -> MailWorld:
 def test_world(engine: str, monkeypatch: pytest.MonkeyPatch) -> HookWorld:
     """A test project on a table in memory."""
     return HookWorld(monkeypatch, is_test=True)
+
+
+@pytest.fixture
+def referring(engine: str, monkeypatch: pytest.MonkeyPatch) -> ReferralWorld:
+    """A test project with a referral program."""
+    return ReferralWorld(monkeypatch)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.projects import service as projects
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Timer
-from chalicelib.flows import accept_events, advance_clock, create_project
+from chalicelib.flows import accept_events
 from chalicelib.platform import jobs, outbox, pending, table
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Tenant
@@ -23,8 +23,9 @@ from chalicelib.workers import jobs as worker
 from chalicelib.workers import timers as timers_worker
 from tests.support import aws as support
 from tests.support import pipeline
-from tests.support.live_time import KIND, START, live_time
-from tests.support.pipeline import Killed, accepted
+from tests.support.hook_world import HookWorld
+from tests.support.live_time import KIND, live_time
+from tests.support.pipeline import accepted
 
 _order = itertools.count()
 SPAN = 30 * clock.DAY
@@ -76,21 +77,17 @@ def put(tenant: Tenant, name: str, moment: int, *links: int) -> None:
 
 def noted(tenant: Tenant) -> list[tuple[str, int, int]]:
     """Name, moment and `now` of each act, in the order in which they came."""
-    rows = sorted(pipeline.rows(tenant, "MSG"), key=lambda row: row["order"])
-    return [(row["name"], row["moment"], row["now"]) for row in rows if "order" in row]
+    return acts(pipeline.rows(tenant, "MSG"))
 
 
-def one_by_one(ops: Any) -> None:
-    """A transaction of which nobody sees the middle. The mock's own copies the table with its stream."""
-    for op in ops:
-        table.write(op)
+def acts(rows: Iterable[dict[str, Any]]) -> list[tuple[str, int, int]]:
+    """What the diary noted, among any rows."""
+    notes = sorted((row for row in rows if "order" in row), key=lambda row: row["order"])
+    return [(row["name"], row["moment"], row["now"]) for row in notes]
 
 
 @pytest.mark.parametrize("many", [40, pytest.param(200, marks=pytest.mark.prove)])
-def test_many_timers_fire_in_order_each_once_and_at_its_moment(
-    many: int, test_tenant: Tenant, start: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(table, "transact", one_by_one)
+def test_many_timers_fire_in_order_each_once_and_at_its_moment(many: int, test_tenant: Tenant, start: int) -> None:
     rng = random.Random(4)
     expected = []
     for n in range(many // 4):
@@ -247,47 +244,26 @@ def test_live_timers_are_no_concern_of_the_clock(
     assert len(pipeline.rows(tenant, "TIMER#")) == 1
 
 
-@contextlib.contextmanager
-def dying(moment: str, step: int) -> Iterator[list[str]]:
-    def die(number: int, _operation: str) -> None:
-        if number == step:
-            raise Killed
-
-    with pipeline.on_call(moment, die) as seen:
-        yield seen
-
-
-def drain_through_deaths() -> None:
-    """As `pipeline.drain`; a worker that died is called again with what it had."""
-    records: list[dict[str, Any]] = []
-    for _ in range(200):
-        records += pipeline.fresh_records()
-        with contextlib.suppress(Killed):
-            pipeline.run_bus(records)
-            records = []
-        if not pipeline.run_ingest() + pipeline.run_job_pages() + len(records):
-            return
-
-
-@pytest.mark.usefixtures("start")
-@pytest.mark.parametrize("moment", ["before-call", "after-call"])
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("after", [False, True])
 def test_whatever_dies_at_any_call_the_clock_arrives_and_each_timer_acted_once_and_in_order(
-    moment: str, fresh_table: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """On a table in memory: there are a hundred calls at which a worker may die."""
+    monkeypatch.setitem(timers_worker.TIMER_FLOWS, KIND, Diary().run)
     monkeypatch.setattr(clock, "sleep", lambda _seconds: None)
-    monkeypatch.setattr(advance_clock, "_LOOKS", 1)
-    step, calls = 0, [""]
-    while step < len(calls):
-        fresh_table()
-        tenant = Tenant(create_project.run("Acme", "test", "scale", now=START).project_id)
-        put(tenant, "a", START + 1, clock.HOUR)
-        put(tenant, "b", START + clock.HOUR)
-        pipeline.ask_to_advance(tenant, START + clock.DAY)
-        with dying(moment, step) as calls:
-            drain_through_deaths()
-        stands = projects.test_clock(tenant)
-        assert (stands.now, stands.status) == (START + clock.DAY, "ready"), step
-        assert [(name, now - START) for name, _, now in noted(tenant)] == [
+    step, died = 0, [""]
+    while died:
+        world = HookWorld(monkeypatch, is_test=True)
+        start = world.now
+        put(world.tenant, "a", start + 1, clock.HOUR)
+        put(world.tenant, "b", start + clock.HOUR)
+        world.ask_to_advance(clock.DAY)
+        with world.dying_at(step, after=after) as died:
+            world.settle()
+        stands = projects.test_clock(world.tenant)
+        assert (stands.now, stands.status) == (start + clock.DAY, "ready"), step
+        assert [(name, now - start) for name, _, now in acts(world.table.rows.values())] == [
             ("a", 1),
             ("b", clock.HOUR),
             ("a", clock.HOUR + 1),

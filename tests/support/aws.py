@@ -1,5 +1,6 @@
 """The AWS of the tests: moto in this process, with the resources of the real template."""
 
+import copy
 import os
 import uuid
 from collections.abc import Iterator
@@ -149,6 +150,23 @@ def clear_table(name: str) -> None:
     times_cleared += 1
     if tables[name].stream_shard is not None:
         tables[name].stream_shard.items.clear()
+
+
+def rows_of(name: str) -> Any:
+    """What moto's table holds, for `put_back`."""
+    return copy.deepcopy(_items(name))
+
+
+def put_back(name: str, rows: Any) -> None:
+    """Let the table hold these rows and no others, with nothing in its stream: faster than to have them made again."""
+    clear_table(name)
+    _items(name).update(copy.deepcopy(rows))
+
+
+def _items(name: str) -> Any:
+    from moto.dynamodb.models import dynamodb_backends
+
+    return dynamodb_backends[ACCOUNT][REGION].tables[name].items
 
 
 def forget_clients() -> None:

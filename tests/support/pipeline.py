@@ -100,13 +100,13 @@ def record(tenant: Tenant, events: Iterable[Accepted], meanwhile: Callable[[], o
 def stream_records(after: str | None = None) -> list[dict[str, Any]]:
     """The records of the table's stream, as Lambda gets them: all, or those after a sequence number."""
     client = _streams()
-    arn = aws.dynamodb().describe_table(TableName=settings().table)["Table"]["LatestStreamArn"]
+    arn, shards = _stream(settings().table)
     position = {"ShardIteratorType": "TRIM_HORIZON"}
     if after is not None:
         position = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after}
     found: list[dict[str, Any]] = []
-    for shard in client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
-        iterator = client.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], **position)["ShardIterator"]
+    for shard in shards:
+        iterator = client.get_shard_iterator(StreamArn=arn, ShardId=shard, **position)["ShardIterator"]
         while iterator:
             answer = client.get_records(ShardIterator=iterator)
             if not answer["Records"]:
@@ -252,6 +252,14 @@ def counted() -> Iterator[list[str]]:
     """The names of the calls made to the table within."""
     with on_call("before-call", lambda _number, _operation: None) as seen:
         yield seen
+
+
+@cache
+def _stream(table: str) -> tuple[str, list[str]]:
+    """The table's stream and its shards; the mock's never split."""
+    arn = aws.dynamodb().describe_table(TableName=table)["Table"]["LatestStreamArn"]
+    shards = _streams().describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    return arn, [shard["ShardId"] for shard in shards]
 
 
 @cache

@@ -20,6 +20,7 @@ from chalicelib.platform.outbox import DomainEvent
 _JOINED = frozenset({events.CONTACT_MERGED, events.VISITOR_MOVED})
 _MAILED = frozenset({events.MAIL_SENT, events.MAIL_OPENED, events.MAIL_CLICKED})
 _SCORES = ("scores.engagement", "scores.lead")
+_REFERRED = ("referral_stats.referrals_made", "referral_stats.conversions")
 _ALWAYS_READ = ("last_seen_at", *_SCORES)
 """What every event of a contact changes."""
 
@@ -57,6 +58,8 @@ def _concerned(catalog: Catalog, event: DomainEvent) -> dict[str, Reason]:
         return dict.fromkeys(catalog.rules, _cause(event))
     if event.name in _MAILED:
         return dict.fromkeys(catalog.concerned_by_campaign(str(event.data["campaign_id"])), "event")
+    if event.name == events.REFERRER_MOVED:
+        return dict.fromkeys(catalog.concerned(_REFERRED, ()), "event")
     if event.name == events.CONTACT_RESCORED:
         return dict.fromkeys(catalog.concerned(_SCORES, ()), "rules")
     # Traits give points too.

@@ -24,6 +24,7 @@ class Profile:
     recent: list[Event]
     segments: list[str]
     scores: dict[str, int | float]
+    referral_stats: dict[str, int]
 
 
 def run(tenant: Tenant, contact_id: str, now: int) -> Profile:
@@ -41,4 +42,5 @@ def run(tenant: Tenant, contact_id: str, now: int) -> Profile:
         activity.recent(tenant, contact.lineage, _RECENT),
         [segment_id for segment_id in standing.members_of() if segment_id in known],
         {name: shown(score.value(facts, now)) for name, score in scores.items()},
+        gather.referral_stats(tenant, contact),
     )

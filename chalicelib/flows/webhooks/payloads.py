@@ -20,7 +20,7 @@ from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import Reason
 from chalicelib.features.waitlists import service as waitlists
 from chalicelib.features.webhooks.model import DisabledReason
-from chalicelib.flows.webhooks import campaign_kinds, waitlist_kinds
+from chalicelib.flows.webhooks import campaign_kinds, referral_kinds, waitlist_kinds
 from chalicelib.flows.webhooks.kinds import AT, CONTACT, OF_CONTACT, ULID, Around, Kind, OfContact
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
@@ -147,6 +147,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     events.SEGMENT_ENTERED: Kind(SegmentMoved, _moved, _MOVED),
     events.SEGMENT_LEFT: Kind(SegmentMoved, _moved, _MOVED),
+    **referral_kinds.KINDS,
     **campaign_kinds.KINDS,
     **waitlist_kinds.KINDS,
     events.KEY_CREATED: Kind(KeyView, _key, KeyView.model_validate(_KEY)),

@@ -1,0 +1,1 @@
+"""Referral programs: links, attribution, conversions, rewards and the board."""

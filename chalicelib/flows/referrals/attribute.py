@@ -1,0 +1,151 @@
+"""Note by whom a contact was referred.
+
+What: the first code that a contact comes with attributes it to the owner of that link, for as long as the program's
+window runs; one transaction writes the attribution and counts it for the referrer. All that it came with is kept, in
+order, so that the outcome depends neither on the order in which that is heard of nor on how often. May be repeated. A
+conversion that the contact did before it was heard of here is found in its history.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.core import strict_json
+from chalicelib.features.codes import service as codes
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.projects import service as projects
+from chalicelib.features.referrals import ledger
+from chalicelib.features.referrals import service as referrals
+from chalicelib.features.referrals.fraud import is_self
+from chalicelib.features.referrals.model import Attribution, Program, Standing, Touch, counting, kept
+from chalicelib.flows.referrals import convert, people, settle
+from chalicelib.platform import table
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.table import Op
+
+
+def named(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
+    """Attribute contacts whose events have a code, on the bus."""
+    programs = referrals.catalog(tenant).programs
+    for event in told:
+        context, properties = (_object(event.data.get(part)) for part in ("context", "properties"))
+        code = context.get("referral_code") or properties.get("referral_code")
+        agent = context.get("userAgent") or context.get("user_agent")
+        _follow(tenant, programs, code, event, int(event.data["timestamp"]), context.get("ip"), agent)
+
+
+def joined(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
+    """Attribute contacts that have joined a waitlist with a program's code, on the bus."""
+    programs = referrals.catalog(tenant).programs
+    for event in told:
+        data = event.data
+        _follow(
+            tenant, programs, data.get("referral_code"), event, event.created_at, data.get("ip"), data.get("user_agent")
+        )
+
+
+def _follow(
+    tenant: Tenant,
+    programs: Mapping[str, Program],
+    code: object,
+    event: DomainEvent,
+    at: int,
+    ip: object,
+    agent: object,
+) -> None:
+    found = codes.find(code) if isinstance(code, str) else None
+    if found is None or found[0] != tenant or found[1].kind != "link" or found[1].parent_id not in programs:
+        return
+    of = found[1]
+    program = programs[of.parent_id]
+    touch = Touch(at, of.item_id, of.code, of.contact_id, _text(ip), _text(agent))
+    stands = run(tenant, program, str(event.data["contact_id"]), touch)
+    if stands is not None:
+        convert.look_back(tenant, program, stands)
+
+
+def run(tenant: Tenant, program: Program, contact_id: str, touch: Touch) -> Attribution | None:
+    """The attribution that stands after this; None where there is none, because it would be of oneself, or either
+    contact is gone."""
+    return referrals.retried(lambda: _attribute(tenant, program, contact_id, touch))
+
+
+def _attribute(tenant: Tenant, program: Program, contact_id: str, touch: Touch) -> Attribution | None:
+    referred, referrer = people.active(tenant, contact_id), people.active(tenant, touch.referrer_id)
+    if referred is None:
+        return None
+    key = referrals.attribution_key(tenant, referred.id, program.id)
+    before = referrals.attribution(key, table.get(key))
+    if before is not None and before.conversion_id is not None:
+        return before
+    if referrer is None or referrer.id == referred.id or is_self(people.known(referrer), people.known(referred)):
+        return before
+    earlier = () if before is None else before.touches
+    counts = counting([*_others(tenant, earlier, referred.id), touch], program.window)
+    touches = tuple(sorted({*earlier, touch})) if counts == touch else kept(earlier, touch)
+    if counts is None or (before is not None and (counts, touches) == (before.touch, before.touches)):
+        return before
+    after = replace(before or Attribution(program.id, referred.id, counts, ()), touch=counts, touches=touches)
+    table.transact(
+        [
+            *people.still_active(tenant, referred, referrer),
+            referrals.save_attribution(tenant, after),
+            *recounted(tenant, program.id, [] if before is None else [before.touch], [counts]),
+        ]
+    )
+    return replace(after, version=after.version + 1)
+
+
+def refolded(tenant: Tenant, program: Program | None, contact_id: str, touches: Iterable[Touch]) -> Touch | None:
+    """Which of these touches counts for a contact, who may own some of the links by now."""
+    return counting(_others(tenant, touches, contact_id), 0 if program is None else program.window)
+
+
+def recounted(
+    tenant: Tenant,
+    program_id: str,
+    before: Iterable[Touch],
+    after: Iterable[Touch],
+    known: Mapping[str, Standing] | None = None,
+) -> list[Op]:
+    """Count referrals for the owners of the links: those that were counted until now, and those that are.
+
+    `known` has standings that are written with other changes too.
+    """
+    was, is_now = list(before), list(after)
+    leads = contacts.heirs(tenant, {touch.referrer_id for touch in (*was, *is_now)})
+    delta: Counter[str] = Counter()
+    for sign, touches in ((-1, was), (1, is_now)):
+        for touch in touches:
+            if touch.referrer_id in leads:
+                delta[leads[touch.referrer_id]] += sign
+    ops: list[Op] = []
+    now, changed = projects.now(tenant), dict(known or {})
+    since = {leads[touch.referrer_id]: touch.at for touch in is_now if touch.referrer_id in leads}
+    for who in {*changed, *(who for who, change in delta.items() if change)}:
+        standing = changed.get(who) or referrals.standing_of(tenant, who, program_id)
+        if standing is None and who in since:
+            standing = Standing(program_id, who, since[who])
+        if standing is not None:
+            more = replace(standing, referrals=standing.referrals + delta[who])
+            ops += settle.standing_ops(tenant, more, now)
+    figures = {ledger.REFERRALS: len(is_now) - len(was)} if len(is_now) != len(was) else {}
+    return [*ops, *settle.tallied(tenant, program_id, figures, now)]
+
+
+def _others(tenant: Tenant, touches: Iterable[Touch], contact_id: str) -> list[Touch]:
+    """The touches by links that are not the contact's own."""
+    given = list(touches)
+    leads = contacts.heirs(tenant, {touch.referrer_id for touch in given}) if given else {}
+    return [touch for touch in given if leads.get(touch.referrer_id) != contact_id]
+
+
+def _object(text: Any) -> dict[str, Any]:
+    read = strict_json.stored(text) if isinstance(text, str) else None
+    return read if isinstance(read, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

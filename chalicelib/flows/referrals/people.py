@@ -1,0 +1,58 @@
+"""The two sides of a referral as they stand now, and what is known of each. Reads only."""
+
+from collections.abc import Iterable
+
+from chalicelib.features.contacts import service as contacts
+from chalicelib.features.contacts.model import Contact, anonymous_id_of
+from chalicelib.features.messaging import service as messaging
+from chalicelib.features.referrals import fraud
+from chalicelib.features.referrals.fraud import Known
+from chalicelib.platform import table
+from chalicelib.platform.keys import Tenant
+from chalicelib.platform.table import Check, attr
+
+
+def active(tenant: Tenant, contact_id: str) -> Contact | None:
+    """The contact that the id leads to by now; None where it is gone."""
+    found = contacts.heir(tenant, contact_id)
+    return found if found is not None and found.status == "active" else None
+
+
+def still_active(tenant: Tenant, *people: Contact) -> list[Check]:
+    """Hold as long as these contacts are neither merged nor deleted."""
+    return [
+        Check(contacts.key(tenant, each), attr("status").eq("active"))
+        for each in dict.fromkeys(contact.id for contact in people)
+    ]
+
+
+def known(contact: Contact) -> Known:
+    """What tells of two contacts that they are one person."""
+    said = {address for part in contact.parts.values() for address in part.emails}
+    own = {contact.email, contacts.normal_email(contact.traits.get("email")), *said} - {None}
+    devices = {each for name in contact.parts if (each := anonymous_id_of(name)) is not None}
+    phone = contact.traits.get("phone") or contact.traits.get("phone_number")
+    return Known(
+        emails=frozenset(each for each in own if each is not None),
+        external_ids=frozenset(contact.users),
+        devices=frozenset(devices | contact.ceding.keys()),
+        phone=fraud.phone(phone),
+    )
+
+
+def first_mail_bounced(tenant: Tenant, contact: Contact) -> bool:
+    """True where the contact's address does not exist, as far as its mails tell: none has ever arrived."""
+    address = contact.email
+    if address is None or messaging.suppressions(tenant, [address]).get(address) != "bounced":
+        return False
+    lying = [contact.id, *contacts.absorbed(tenant, contact.id)]
+    return all(mail.delivered_at is None for each in lying for mail in messaging.of_contact(tenant, each))
+
+
+def shown(tenant: Tenant, contact_ids: Iterable[str]) -> tuple[dict[str, str], dict[str, Contact]]:
+    """The contact that each id leads to by now, and those of them that are there, by id."""
+    wanted = list(dict.fromkeys(contact_ids))
+    leads = contacts.heirs(tenant, wanted)
+    rows = table.batch_get(contacts.key(tenant, each) for each in set(leads.values()))
+    read = [contacts.read(item) for item in rows.values()]
+    return leads, {each.id: each for each in read if each is not None and each.status == "active"}

@@ -1,0 +1,60 @@
+"""Every call to the endpoints of referrals and waitlists, with the status that each must have."""
+
+from typing import Any, Protocol
+
+
+class Call(Protocol):
+    """Calls, checks the status, and returns the body."""
+
+    def __call__(self, method: str, path: str, expected: int, body: Any = None) -> Any: ...
+
+
+def referrals(call: Call, contact: str) -> None:
+    """Those of referrals; `contact` is to be one that refers."""
+    programs = "/v1/referrals/programs"
+    tiers, prize = [{"referrals": 1, "bonus": 5}], {"type": "discount", "amount": 1.5, "currency": "EUR"}
+    program = call("POST", programs, 201, {"name": "P", "reward_amount": 2, "referee_reward": prize, "tiers": tiers})
+    call("POST", programs, 422, {"name": "P", "tiers": [{"referrals": 0}]})
+    call("GET", f"{programs}?limit=1", 200)
+    call("GET", f"{programs}/{program['id']}", 200)
+    call("PATCH", f"{programs}/{program['id']}", 200, {"reward_issuing": "manual"})
+    code = call("POST", "/v1/referrals/links", 201, {"program_id": program["id"], "contact_id": contact})["code"]
+    call("POST", "/v1/referrals/links", 200, {"program_id": program["id"], "contact_id": contact})
+    call("GET", f"{programs}/{program['id']}/links", 200)
+    call("GET", f"/v1/referrals/links/{code}", 200)
+    friend = call("POST", "/v1/contacts", 201, {"email": "a@mailinator.com"})["id"]
+    done = {"link_code": code, "referred_contact_id": friend, "metadata": {"value": 49.0}}
+    held = call("POST", "/v1/referrals/conversions", 201, done)["id"]
+    call("POST", "/v1/referrals/conversions", 200, done)
+    call("POST", "/v1/referrals/conversions", 422, done | {"referred_contact_id": contact})
+    call("GET", f"/v1/referrals/links/{code}/conversions", 200)
+    call("GET", "/v1/referrals/conversions?status=review", 200)
+    call("POST", f"/v1/referrals/conversions/{held}/approve", 200)
+    call("POST", f"/v1/referrals/conversions/{held}/reject", 409)
+    reward = call("GET", "/v1/referrals/rewards?kind=referee", 200)["data"][0]["id"]
+    call("POST", f"/v1/referrals/rewards/{reward}/issue", 200)
+    call("GET", f"/v1/referrals/leaderboard?program_id={program['id']}", 200)
+    call("POST", f"/v1/referrals/conversions/{held}/reverse", 200)
+    other = call("POST", "/v1/contacts", 201, {"email": "b@mailinator.com"})["id"]
+    held = call("POST", "/v1/referrals/conversions", 201, done | {"referred_contact_id": other})["id"]
+    call("POST", f"/v1/referrals/conversions/{held}/reject", 200)
+    call("DELETE", f"{programs}/{program['id']}", 200)
+
+
+def waitlists(call: Call, template: str) -> None:
+    """Those of waitlists; `template` makes the invitations."""
+    list_of = "/v1/waitlists"
+    queue = call("POST", list_of, 201, {"name": "W", "slug": "w", "invite_email_template_id": template})["id"]
+    call("POST", list_of, 409, {"name": "W", "slug": "w"})
+    call("GET", f"{list_of}?limit=1", 200)
+    call("GET", f"{list_of}/{queue}", 200)
+    call("PATCH", f"{list_of}/{queue}", 200, {"referral_boost": 5, "invite_email_template_id": None})
+    entry = call("POST", f"{list_of}/{queue}/entries", 201, {"email": "w1@example.com"})["id"]
+    call("POST", f"{list_of}/{queue}/entries", 200, {"email": "w1@example.com"})
+    call("POST", f"{list_of}/{queue}/entries", 201, {"email": "w2@example.com"})
+    call("GET", f"{list_of}/{queue}/entries?limit=1", 200)
+    call("POST", f"{list_of}/{queue}/entries/{entry}/approve", 200)
+    call("POST", f"{list_of}/{queue}/entries/approve-batch", 200, {"count": 5, "order": "joined_at"})
+    call("GET", f"{list_of}/{queue}/entries?status=approved", 200)
+    call("DELETE", f"{list_of}/{queue}/entries/{entry}", 200)
+    call("DELETE", f"{list_of}/{queue}", 200)

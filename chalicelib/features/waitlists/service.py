@@ -280,12 +280,14 @@ def split(tenant: Tenant, waitlist_id: str, leaf_id: str) -> None:
     table.transact([*store.order_ops(tenant, waitlist_id, order), *moved])
 
 
-def joins(tenant: Tenant, referrer: Entry, ip: str, at: int) -> tuple[list[int], Op]:
-    """The moments of the last joins from that address by an entry's code, and the operation that adds one at `at`.
+def source_of(ip: str) -> str:
+    """An address as it is kept for being counted: a keyed hash."""
+    return hmac.digest(derive("waitlist-joins"), ip.encode(), hashlib.sha256).hex()[:32]
 
-    The address is kept as a keyed hash, and for as long as it is counted.
-    """
-    digest = hmac.digest(derive("waitlist-joins"), ip.encode(), hashlib.sha256).hex()[:32]
+
+def joins(tenant: Tenant, referrer: Entry, digest: str, at: int) -> tuple[list[int], Op]:
+    """The moments of the last joins from that source by an entry's code, and the operation that adds one at `at`; they
+    are kept for as long as they are counted."""
     moments, version = store.joins(tenant, referrer.waitlist_id, referrer.id, digest)
     ends = table.ttl(tenant, JOINS_WITHIN)
     added = with_join(moments, at)

@@ -159,6 +159,8 @@ class _Joining:
             "joined_at": entry.joined_at,
             "referral_code": self.asked.referral_code,
             "ip": self.asked.ip,
+            # Here, where the deployment's secret may be read: the bus may not.
+            "source": waitlists.source_of(self.asked.ip) if self.asked.ip else None,
             "user_agent": self.asked.user_agent,
         }
         created = outbox.emit(self.tenant, events.ENTRY_CREATED, data | came_by, now)

@@ -48,7 +48,7 @@ def _refer(tenant: Tenant, event: DomainEvent) -> None:
     found = None if waitlist is None else _found(tenant, waitlist, event)
     if waitlist is None or found is None:
         return
-    moments, seen = _joins(tenant, found.referrer, data["ip"], event.created_at)
+    moments, seen = _joins(tenant, found.referrer, data["source"], event.created_at)
     by, who = found.people
     reasons = _reasons(by, who, model.joins_before(moments, event.created_at))
     judged = replace(
@@ -96,10 +96,10 @@ def _absorbing(tenant: Tenant, waitlist: Waitlist, contact: Contact) -> Entry | 
     return None if known is None else waitlists.find_entry(tenant, waitlist.id, known)
 
 
-def _joins(tenant: Tenant, referrer: Entry, ip: str | None, at: int) -> tuple[list[int], list[Op]]:
-    if not ip:
+def _joins(tenant: Tenant, referrer: Entry, source: str | None, at: int) -> tuple[list[int], list[Op]]:
+    if source is None:
         return [], []
-    moments, seen = waitlists.joins(tenant, referrer, ip, at)
+    moments, seen = waitlists.joins(tenant, referrer, source, at)
     return moments, [seen]
 
 

@@ -84,10 +84,10 @@ def list_entries(call: Call[EntriesQuery, None]) -> EntriesPage:
 )
 def add_entry(call: Call[None, NewEntry]) -> Reply:
     """Add somebody to a waitlist (201). The same email joins once: later calls answer with its entry (200)."""
-    known, body = waitlists.get(call.tenant, call.path["waitlist_id"]), call.body
+    body = call.body
     asked = Asked(body.email, body.traits, body.referral_code, _received(call))
-    entry, is_new = join.run(call.tenant, known, asked, call.receipt)
-    return Reply(entry, status=201 if is_new else 200)
+    joined = join.run(call.tenant, call.path["waitlist_id"], asked, call.receipt)
+    return Reply(joined.entry, status=201 if joined.is_new else 200)
 
 
 @router.delete(f"{_ONE}/entries/{{entry_id}}", scope="waitlists:write", answer=Removed)
@@ -127,13 +127,13 @@ def approve_entries(call: Call[None, BatchBody]) -> BatchAnswer:
 @router.post(f"{_ONE}/join", access="ingest", body=Joining, answer=PublicEntry, status=201, also=(200,))
 def join_waitlist(call: Call[None, Joining]) -> Reply:
     """Join a waitlist (201), named by its slug. The same email joins once: later calls answer with its entry (200)."""
-    known, body = waitlists.get(call.tenant, call.path["waitlist_id"]), call.body
+    body = call.body
     is_write = call.principal.key_type == "write"
     came_by = (call.request.source_ip, call.request.headers.get("user-agent")) if is_write else (None, None)
     asked = Asked(body.email, body.traits, body.referral_code, _received(call), True, *came_by)
-    entry, is_new = join.run(call.tenant, known, asked, call.receipt)
-    token = entry_tokens.make(call.tenant, known.id, entry.id)
-    return Reply(public_shown(entry, token), status=201 if is_new else 200)
+    joined = join.run(call.tenant, call.path["waitlist_id"], asked, call.receipt)
+    token = entry_tokens.make(call.tenant, joined.waitlist_id, joined.entry.id)
+    return Reply(public_shown(joined.entry, token), status=201 if joined.is_new else 200)
 
 
 @router.get(f"{_ONE}/status", access="ingest", query=StatusQuery, answer=StatusAnswer)

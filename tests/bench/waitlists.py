@@ -14,7 +14,7 @@ from tests.bench.budgets import Finding
 from tests.support.wait_world import WaitWorld
 
 SIZES = (200, 200_000)
-CALLS_OF_A_POSITION = 4
+CALLS_OF_A_POSITION = 3
 CALLS_OF_A_PAGE = 8
 _LOOKS = 50
 

@@ -126,8 +126,8 @@ def test_only_the_mails_worker_sends_mail() -> None:
     assert having("ses:SendRawEmail", "*") == {"mails"}
 
 
-def test_mails_are_queued_by_the_bus_and_where_a_campaign_goes_on() -> None:
-    assert having("sqs:SendMessage", "MailsQueue.Arn") == {"bus", "bus_retry", "jobs"}
+def test_mails_are_queued_by_the_bus_and_where_a_campaign_goes_on_and_again_where_they_have_to_wait() -> None:
+    assert having("sqs:SendMessage", "MailsQueue.Arn") == {"bus", "bus_retry", "jobs", "mails"}
 
 
 def test_only_the_api_hands_on_what_the_mail_service_posts() -> None:

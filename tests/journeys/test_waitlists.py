@@ -142,7 +142,17 @@ def test_who_refers_its_own_mailbox_moves_nobody(live_wait: WaitWorld, referrer:
     rows = live_wait.entries(waitlist)
     assert rows[3]["id"] == own["id"]
     assert rows[3]["referral_count"] == 0
-    assert (rows[4]["referral_status"], rows[4]["referral_reasons"]) == ("flagged", ["same_email"])
+    assert (rows[4]["referral_status"], rows[4]["referral_reasons"]) == ("flagged", ["email_variant"])
+
+
+def test_who_refers_an_address_that_lives_for_minutes_moves_nobody(live_wait: WaitWorld) -> None:
+    waitlist = live_wait.waitlist()
+    made = live_wait.added(waitlist, 3)
+    live_wait.add(waitlist, "ann@mailinator.com", referral_code=made[2]["referral_code"])
+    live_wait.settle()
+    rows = live_wait.entries(waitlist)
+    assert rows[2]["id"] == made[2]["id"]
+    assert (rows[3]["referral_status"], rows[3]["referral_reasons"]) == ("flagged", ["disposable_domain"])
 
 
 def test_the_eleventh_from_one_address_within_a_day_is_flagged(test_wait: WaitWorld) -> None:

@@ -79,7 +79,7 @@ class WaitWorld(MailWorld):
         now = clock.system_ms()
         # By their names their codes differ: that two draw the same one is a test of its own.
         asked = Asked(email, {"name": email.partition("@")[0]}, code, Received(now, ids.new_id("req")))
-        return join.run(self.tenant, self.definition(waitlist_id), asked, Receipt(self.tenant, now))[0]
+        return join.run(self.tenant, waitlist_id, asked, Receipt(self.tenant, now)).entry
 
     def approve_now(self, waitlist_id: str, entry_id: str) -> EntryAnswer:
         now = clock.system_ms()

@@ -1,9 +1,9 @@
-"""What is decided of entries without asking anybody: whose mailbox it is, which referral counts, who stays."""
+"""What is decided of entries without asking anybody: which joins are counted together, and who stays."""
 
 import pytest
 
 from chalicelib.core import clock, ids
-from chalicelib.features.waitlists.model import Entry, heir, mailbox_of, reasons, with_join
+from chalicelib.features.waitlists.model import Entry, heir, joins_before, with_join
 from chalicelib.platform import entry_tokens
 from chalicelib.platform.entry_tokens import BadToken
 from chalicelib.platform.keys import Tenant
@@ -13,40 +13,17 @@ TENANT = Tenant("proj_one")
 
 
 @pytest.mark.parametrize(
-    ("address", "mailbox"),
+    ("moments", "count"),
     [
-        ("ann@x.io", "ann@x.io"),
-        ("ann+news@x.io", "ann@x.io"),
-        ("a.n.n@x.io", "a.n.n@x.io"),
-        ("a.n.n+x@gmail.com", "ann@gmail.com"),
-        ("ann@googlemail.com", "ann@gmail.com"),
+        ([NOW] * 9, 9),
+        ([NOW - clock.DAY] * 10, 0),
+        ([NOW - clock.DAY + 1] * 10, 10),
+        ([NOW - clock.DAY, *[NOW - 5] * 9], 9),
+        ([NOW + 1], 0),
     ],
 )
-def test_an_address_leads_to_a_mailbox(address: str, mailbox: str) -> None:
-    assert mailbox_of(address) == mailbox
-
-
-@pytest.mark.parametrize(
-    ("moments", "flagged"),
-    [
-        ([NOW] * 9, False),
-        ([NOW] * 10, True),
-        ([NOW - clock.DAY] * 10, False),
-        ([NOW - clock.DAY + 1] * 10, True),
-        ([NOW - clock.DAY, *[NOW - 5] * 9], False),
-    ],
-)
-def test_ten_joins_from_one_place_within_a_day_are_not_looked_at(moments: list[int], *, flagged: bool) -> None:
-    found = reasons(same_contact=False, addresses=("a@x.io", "b@x.io"), moments=moments, at=NOW)
-    assert found == (["many_from_one_ip"] if flagged else [])
-
-
-def test_a_person_is_told_by_the_contact_before_the_address() -> None:
-    assert reasons(same_contact=True, addresses=("a@x.io", "a@x.io"), moments=[], at=NOW) == ["same_contact"]
-
-
-def test_no_address_is_nobodys_own() -> None:
-    assert reasons(same_contact=False, addresses=(None, None), moments=[], at=NOW) == []
+def test_joins_from_one_place_count_for_a_day(moments: list[int], count: int) -> None:
+    assert joins_before(moments, NOW) == count
 
 
 def test_of_the_joins_from_one_place_the_last_ones_are_kept() -> None:

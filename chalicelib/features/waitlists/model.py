@@ -25,8 +25,6 @@ MailKind = Literal["welcome", "invite"]
 Claimed = tuple[str, str]
 """A message: the contact that it was made for, and its id."""
 
-_WITHOUT_DOTS = ("gmail.com", "googlemail.com")
-
 
 @dataclass(frozen=True, slots=True)
 class Waitlist:
@@ -123,27 +121,9 @@ def heir(ours: Entry, theirs: Entry, ours_is_better: bool) -> tuple[Entry, Entry
     )
 
 
-def mailbox_of(address: str) -> str:
-    """Whose mailbox an address leads to: labels after a plus sign are left out, and dots where the service does so."""
-    local, _, domain = address.rpartition("@")
-    name = local.partition("+")[0]
-    return f"{name.replace('.', '')}@gmail.com" if domain in _WITHOUT_DOTS else f"{name}@{domain}"
-
-
-def reasons(
-    *, same_contact: bool, addresses: tuple[str | None, str | None], moments: Sequence[int], at: int
-) -> list[str]:
-    """Why a referral is not to count, by the names of the reasons; none where it is.
-
-    `addresses` are the referrer's and the referred one's; `moments` those of earlier joins from the same place.
-    """
-    found = ["same_contact"] if same_contact else []
-    ours, theirs = addresses
-    if ours is not None and theirs is not None and not same_contact and mailbox_of(ours) == mailbox_of(theirs):
-        found.append("same_email")
-    if sum(at - JOINS_WITHIN < each <= at for each in moments) >= JOINS_FROM_ONE:
-        found.append("many_from_one_ip")
-    return found
+def joins_before(moments: Sequence[int], at: int) -> int:
+    """How many of these joins from one place were within JOINS_WITHIN before that moment."""
+    return sum(at - JOINS_WITHIN < each <= at for each in moments)
 
 
 def with_join(moments: Sequence[int], at: int) -> list[int]:

@@ -151,7 +151,13 @@ class EntryAnswer(Answer):
         Field(description="What became of that: `counted` moved the referrer up, `flagged` moved nobody."),
     ]
     referral_reasons: Annotated[
-        list[str], Field(description="Why it was flagged: `same_contact`, `same_email`, `many_from_one_ip`.")
+        list[str],
+        Field(
+            description=(
+                "Why it was flagged: `same_contact`, or what a conversion is held for too: `same_person`, "
+                "`email_variant`, `disposable_domain`, `many_from_one_ip`."
+            )
+        ),
     ]
 
 

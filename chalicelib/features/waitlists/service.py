@@ -4,7 +4,9 @@ import hashlib
 import hmac
 import random
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -21,7 +23,7 @@ from chalicelib.features.waitlists.model import (
     Waitlist,
     with_join,
 )
-from chalicelib.features.waitlists.order import Moved, Order
+from chalicelib.features.waitlists.order import Leaf, Moved, Order
 from chalicelib.features.waitlists.store import Parts as Parts
 from chalicelib.platform import cursor, definitions, mail_queue, table
 from chalicelib.platform.keys import Key, Tenant
@@ -35,6 +37,8 @@ _ENTRIES: Final = "waitlist_entries"
 _ATTEMPTS: Final = 60
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.25
+_TURN_S: Final = 2.0
+_LEAVES_KEPT: Final = 1_000
 _ANCHORS: Final = 32
 """Entries of a page of which one has to be where it was, for the next page to go on behind it exactly."""
 
@@ -78,16 +82,20 @@ def _catalog(tenant: Tenant, version: int) -> list[Waitlist]:
 
 
 _catalogs = definitions.Kept(_catalog)
+_turns = [threading.Lock() for _ in range(64)]
+_last_leaves: dict[tuple[Tenant, str], str] = {}
+"""Where somebody was put last: a leaf says itself whether it still is the last one."""
 
 
-def all_of(tenant: Tenant) -> list[Waitlist]:
-    """All waitlists, the oldest first; one consistent read where this instance knows them already."""
-    return _catalogs.at(tenant, definitions.version(tenant))
+def all_of(tenant: Tenant, version: int | None = None) -> list[Waitlist]:
+    """All waitlists, the oldest first; one consistent read where this instance knows them already, and none where the
+    version of the definitions was just read."""
+    return _catalogs.at(tenant, definitions.version(tenant) if version is None else version)
 
 
-def get(tenant: Tenant, name: str) -> Waitlist:
-    """The waitlist of that id, or of that slug. Raises NotFound."""
-    for each in all_of(tenant):
+def get(tenant: Tenant, name: str, version: int | None = None) -> Waitlist:
+    """The waitlist of that id, or of that slug; `version` as above. Raises NotFound."""
+    for each in all_of(tenant, version):
         if name in (each.id, each.slug):
             return each
     raise NotFound("There is no such waitlist.")
@@ -160,6 +168,32 @@ def begun(tenant: Tenant, waitlist_id: str) -> tuple[Order, Parts]:
     return Order(parts, new_part), parts
 
 
+def at_end(tenant: Tenant, waitlist_id: str) -> tuple[Order, Leaf]:
+    """The order of a waitlist, and its last leaf, behind which somebody is to be put; one read where this instance
+    knows which leaf that is."""
+    order, _ = begun(tenant, waitlist_id)
+    last = order.tail(_last_leaves.get((tenant, waitlist_id)))
+    _last_leaves[tenant, waitlist_id] = last.id
+    if len(_last_leaves) > _LEAVES_KEPT:
+        _last_leaves.pop(next(iter(_last_leaves)), None)
+    return order, last
+
+
+@contextmanager
+def in_turn(waitlist_id: str) -> Iterator[None]:
+    """Those who join in one process go one after the other: at once they would but refuse each other's writes.
+
+    Nobody waits for long, for it is the table that keeps the order.
+    """
+    lock = _turns[hash(waitlist_id) % len(_turns)]
+    has_turn = lock.acquire(timeout=_TURN_S)
+    try:
+        yield
+    finally:
+        if has_turn:
+            lock.release()
+
+
 def entry(tenant: Tenant, waitlist_id: str, ident: str) -> Entry:
     """The entry. Raises NotFound."""
     found = store.load_entry(tenant, waitlist_id, ident)
@@ -168,9 +202,12 @@ def entry(tenant: Tenant, waitlist_id: str, ident: str) -> Entry:
     return found
 
 
-def position(tenant: Tenant, known: Entry) -> int | None:
-    """Where the entry stands now, the first being 1; None where it does not wait any more."""
-    return _seen(tenant, known.waitlist_id, lambda order, parts: _position(order, parts, known))
+def position(tenant: Tenant, known: Entry, node: str | None = None) -> int | None:
+    """Where the entry stands now, the first being 1; None where it does not wait any more.
+
+    One call less where the caller knows below which node it was just put.
+    """
+    return _seen(tenant, known.waitlist_id, lambda order, parts: _position(order, parts, known, node))
 
 
 def standing(tenant: Tenant, known: Entry) -> tuple[int | None, int]:
@@ -178,11 +215,12 @@ def standing(tenant: Tenant, known: Entry) -> tuple[int | None, int]:
     return _seen(tenant, known.waitlist_id, lambda order, parts: (_position(order, parts, known), order.total))
 
 
-def _position(order: Order, parts: Parts, known: Entry) -> int | None:
+def _position(order: Order, parts: Parts, known: Entry, node: str | None = None) -> int | None:
+    # Where it stood when it was read it most likely stands now.
+    parts.read_ahead(known, node)
     found = parts.entries([known.id]).get(known.id)
     if found is None or found.leaf is None:
         return None
-    parts.read_ahead(found.leaf)
     return order.index(found.ulid, found.leaf) + 1
 
 
@@ -242,12 +280,14 @@ def split(tenant: Tenant, waitlist_id: str, leaf_id: str) -> None:
     table.transact([*store.order_ops(tenant, waitlist_id, order), *moved])
 
 
-def joins(tenant: Tenant, referrer: Entry, ip: str, at: int) -> tuple[list[int], Op]:
-    """The moments of the last joins from that address by an entry's code, and the operation that adds one at `at`.
+def source_of(ip: str) -> str:
+    """An address as it is kept for being counted: a keyed hash."""
+    return hmac.digest(derive("waitlist-joins"), ip.encode(), hashlib.sha256).hex()[:32]
 
-    The address is kept as a keyed hash, and for as long as it is counted.
-    """
-    digest = hmac.digest(derive("waitlist-joins"), ip.encode(), hashlib.sha256).hex()[:32]
+
+def joins(tenant: Tenant, referrer: Entry, digest: str, at: int) -> tuple[list[int], Op]:
+    """The moments of the last joins from that source by an entry's code, and the operation that adds one at `at`; they
+    are kept for as long as they are counted."""
     moments, version = store.joins(tenant, referrer.waitlist_id, referrer.id, digest)
     ends = table.ttl(tenant, JOINS_WITHIN)
     added = with_join(moments, at)

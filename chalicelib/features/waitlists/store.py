@@ -213,9 +213,12 @@ class Parts:
         again = table.batch_get(self.rows)
         return all((row or {}).get("version") == again.get(key, {}).get("version") for key, row in self.rows.items())
 
-    def read_ahead(self, leaf_id: str) -> None:
-        """Read the root and a leaf in one call, where both will be asked for."""
-        self.read([self.tenant.order_root(self.waitlist_id), self.tenant.order_leaf(self.waitlist_id, leaf_id)])
+    def read_ahead(self, known: Entry, node: str | None) -> None:
+        """Read in one call what an entry's place will be asked of: its row, the root, the leaf where it stood, and the
+        node above that where it is known."""
+        keys = [self.tenant.entry(self.waitlist_id, "waiting", known.id), self.tenant.order_root(self.waitlist_id)]
+        leaf = [] if known.leaf is None else [self.tenant.order_leaf(self.waitlist_id, known.leaf)]
+        self.read([*keys, *leaf, *([] if node is None else [self.tenant.order_node(self.waitlist_id, node)])])
 
     def _branch_key(self, ident: str) -> Key:
         if ident == ROOT:

@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 
 from chalicelib.features.contacts import service as contacts
-from chalicelib.features.contacts.model import Contact, anonymous_id_of
+from chalicelib.features.contacts.model import Contact
 from chalicelib.features.messaging import service as messaging
-from chalicelib.features.referrals import fraud
-from chalicelib.features.referrals.fraud import Known
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, attr
+from chalicelib.readings.known import known as known
 
 
 def active(tenant: Tenant, contact_id: str) -> Contact | None:
@@ -24,20 +23,6 @@ def still_active(tenant: Tenant, *people: Contact) -> list[Check]:
         Check(contacts.key(tenant, each), attr("status").eq("active"))
         for each in dict.fromkeys(contact.id for contact in people)
     ]
-
-
-def known(contact: Contact) -> Known:
-    """What tells of two contacts that they are one person."""
-    said = {address for part in contact.parts.values() for address in part.emails}
-    own = {contact.email, contacts.normal_email(contact.traits.get("email")), *said} - {None}
-    devices = {each for name in contact.parts if (each := anonymous_id_of(name)) is not None}
-    phone = contact.traits.get("phone") or contact.traits.get("phone_number")
-    return Known(
-        emails=frozenset(each for each in own if each is not None),
-        external_ids=frozenset(contact.users),
-        devices=frozenset(devices | contact.ceding.keys()),
-        phone=fraud.phone(phone),
-    )
 
 
 def first_mail_bounced(tenant: Tenant, contact: Contact) -> bool:

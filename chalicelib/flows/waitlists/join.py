@@ -17,19 +17,20 @@ from chalicelib.features.contacts.model import Contact
 from chalicelib.features.contacts.names import Names
 from chalicelib.features.contacts.service import Received
 from chalicelib.features.projects import service as projects
+from chalicelib.features.projects.model import Project
 from chalicelib.features.waitlists import service as waitlists
 from chalicelib.features.waitlists.model import Entry, Waitlist
 from chalicelib.features.waitlists.order import Moved
 from chalicelib.features.waitlists.schemas import EntryAnswer
 from chalicelib.flows.waitlists import read
-from chalicelib.platform import outbox, table
+from chalicelib.platform import definitions, outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, ConditionFailed, Op, attr
 
 _CREATED, _OK = 201, 200
-_CODE, _CONTACT = 0, 1
-"""Which operations claim the code and hold the contact."""
+_CODE, _CONTACT, _POINTER = 0, 1, 2
+"""Which operations claim the code, hold the contact, and hold that it has no entry here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,47 +46,77 @@ class Asked:
     user_agent: str | None = None
 
 
-def run(tenant: Tenant, waitlist: Waitlist, asked: Asked, receipt: Receipt) -> tuple[EntryAnswer, bool]:
-    """The entry, and whether it is new. Raises NotFound where the waitlist was deleted meanwhile."""
-    joining = _Joining(tenant, waitlist, asked)
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The entry, and whether it is new."""
+
+    waitlist_id: str
+    entry: EntryAnswer
+    is_new: bool
+
+
+def run(tenant: Tenant, name: str, asked: Asked, receipt: Receipt) -> Joined:
+    """The entry in the waitlist of that id or slug. Raises NotFound."""
+    rows = table.batch_get([definitions.key(tenant), projects.key(tenant)])
+    version = definitions.version_in(rows.get(definitions.key(tenant)))
+    project = projects.read(tenant, rows.get(projects.key(tenant)))
+    joining = _Joining(tenant, waitlists.get(tenant, name, version), project, asked)
     return waitlists.retried(lambda: joining.attempt(receipt))
 
 
 @dataclass(slots=True)
 class _Joining:
-    """One call, in as many attempts as it takes: what was found in one of them serves the next."""
+    """One call, in as many attempts as it takes: what was found in one of them serves the next.
+
+    `is_free` where the contact is known to have no entry here. `tail` is the length of the code's tail, `node` that
+    below which the entry was put.
+    """
 
     tenant: Tenant
     waitlist: Waitlist
+    project: Project
     asked: Asked
     contact: Contact | None = None
+    is_free: bool = False
     tail: int = TAIL
-    last: str | None = None
+    node: str | None = None
 
-    def attempt(self, receipt: Receipt) -> tuple[EntryAnswer, bool]:
+    def attempt(self, receipt: Receipt) -> Joined:
         contact = self._person()
-        known = waitlists.pointed(self.tenant, contact.id, self.waitlist.id)
+        known = self._known(contact)
         if known is not None:
-            found = waitlists.find_entry(self.tenant, self.waitlist.id, known)
-            if found is None:
-                raise Moved
-            answer = read.entry(self.tenant, found)
+            answer = read.entry(self.tenant, known)
             receipt.commit([], _OK, answer.model_dump(mode="json"))
-            return answer, False
-        entry = self._add(contact, receipt)
+            return Joined(self.waitlist.id, answer, False)
+        entry, around = self._add(contact, receipt)
         # Not of the moment before: who joined at the same time is counted.
-        answer = read.entry(self.tenant, entry)
+        answer = around.shown(entry, waitlists.position(self.tenant, entry, self.node))
         receipt.amend(_CREATED, answer.model_dump(mode="json"))
-        return answer, True
+        return Joined(self.waitlist.id, answer, True)
 
     def _person(self) -> Contact:
         if self.contact is None:
-            self.contact = _contact(self.tenant, self.asked)
+            self.contact, self.is_free = _contact(self.tenant, self.asked)
         return self.contact
 
-    def _add(self, contact: Contact, receipt: Receipt) -> Entry:
-        project = projects.get(self.tenant)
-        code = codes.draft(contact.traits.get("name"), project.name, self.tail)
+    def _known(self, contact: Contact) -> Entry | None:
+        if self.is_free:
+            return None
+        known = waitlists.pointed(self.tenant, contact.id, self.waitlist.id)
+        if known is None:
+            self.is_free = True
+            return None
+        found = waitlists.find_entry(self.tenant, self.waitlist.id, known)
+        if found is None:
+            raise Moved
+        return found
+
+    def _add(self, contact: Contact, receipt: Receipt) -> tuple[Entry, read.Beside]:
+        with waitlists.in_turn(self.waitlist.id):
+            return self._written(contact, receipt)
+
+    def _written(self, contact: Contact, receipt: Receipt) -> tuple[Entry, read.Beside]:
+        code = codes.draft(contact.traits.get("name"), self.project.name, self.tail)
         entry, place = self._placed(contact, code)
         owner = Code(code, "entry", self.waitlist.id, contact.id, entry.id, self.waitlist.landing_url)
         ops: list[Op] = [
@@ -96,14 +127,14 @@ class _Joining:
             *place,
             *self._told(entry),
         ]
-        around = read.Beside({contact.id: contact.email}, project.referral_base_url)
+        around = read.Beside({contact.id: contact.email}, self.project.referral_base_url)
         answer = around.shown(entry, None).model_dump(mode="json")
         try:
             receipt.commit(ops, _CREATED, answer, is_final=False)
         except ConditionFailed as refused:
             self._learn(refused, contact.id)
             raise
-        return entry
+        return entry, around
 
     def _placed(self, contact: Contact, code: str) -> tuple[Entry, list[Op]]:
         """The new entry, and what puts it at the end of the queue, or among those who were approved."""
@@ -111,14 +142,13 @@ class _Joining:
         made = Entry(ids.new_id("wl_entry"), self.waitlist.id, contact.id, now, (code,))
         if self.waitlist.auto_approve:
             return made.approved(now), [waitlists.raise_approved(self.tenant, self.waitlist.id)]
-        order, _ = waitlists.begun(self.tenant, self.waitlist.id)
-        last = order.tail(self.last)
+        order, last = waitlists.at_end(self.tenant, self.waitlist.id)
         ulid, joined_at, before = ids.new_ulid(), now, last.tail
         if before is not None and before.ulid:
             # In the order of the queue both grow, whoever's clock goes before.
             ulid, joined_at = ids.ulid_after(before.ulid), max(now, before.joined_at)
         leaf = order.append(last, ulid, joined_at)
-        self.last = leaf
+        self.node = order.leaf(leaf).node
         entry = Entry(waitlists.entry_id(ulid), self.waitlist.id, contact.id, joined_at, (code,), leaf=leaf)
         return entry, waitlists.order_ops(self.tenant, self.waitlist.id, order, alone=True)
 
@@ -129,6 +159,8 @@ class _Joining:
             "joined_at": entry.joined_at,
             "referral_code": self.asked.referral_code,
             "ip": self.asked.ip,
+            # Here, where the deployment's secret may be read: the bus may not.
+            "source": waitlists.source_of(self.asked.ip) if self.asked.ip else None,
             "user_agent": self.asked.user_agent,
         }
         created = outbox.emit(self.tenant, events.ENTRY_CREATED, data | came_by, now)
@@ -141,13 +173,15 @@ class _Joining:
         """What the next attempt does in another way."""
         if _CODE in refused.failed:
             self.tail += 1
+        if _POINTER in refused.failed:
+            self.is_free = False
         if _CONTACT in refused.failed:
             stands = contacts.read(table.get(contacts.key(self.tenant, contact_id)))
             self.contact = stands if stands is not None and stands.status == "active" else None
 
 
-def _contact(tenant: Tenant, asked: Asked) -> Contact:
-    """The contact of the address, created where there is none, with the traits that are given.
+def _contact(tenant: Tenant, asked: Asked) -> tuple[Contact, bool]:
+    """The contact of the address, with the traits that are given, and whether it is new.
 
     What somebody says who joins by itself counts only where it is not known yet: the address may be anybody's.
     """
@@ -156,10 +190,7 @@ def _contact(tenant: Tenant, asked: Asked) -> Contact:
         known, _ = contacts.listing(tenant, contacts.Filter(email=asked.email), 1, None)
         missing = {name: value for name, value in traits.items() if not known or name not in known[0].traits}
         if known and not any(value is not None for value in missing.values()):
-            return contacts.get(tenant, known[0].id)
+            return contacts.get(tenant, known[0].id), False
         traits = missing | {"email": asked.email}
     names = Names(email=asked.email)
-    contact, _ = contacts.put(
-        tenant, names, contacts.Change(traits), asked.received, Receipt(tenant, asked.received.moment)
-    )
-    return contact
+    return contacts.put(tenant, names, contacts.Change(traits), asked.received, Receipt(tenant, asked.received.moment))

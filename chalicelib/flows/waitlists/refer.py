@@ -12,6 +12,9 @@ from chalicelib.core import events
 from chalicelib.features.codes import service as codes
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
+from chalicelib.features.referrals import fraud
+from chalicelib.features.referrals.fraud import Evidence
+from chalicelib.features.referrals.model import REVIEW_SCORE
 from chalicelib.features.waitlists import model
 from chalicelib.features.waitlists import service as waitlists
 from chalicelib.features.waitlists.model import Entry, Waitlist
@@ -20,6 +23,7 @@ from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import Op
+from chalicelib.readings.known import known
 
 
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -44,19 +48,28 @@ def _refer(tenant: Tenant, event: DomainEvent) -> None:
     found = None if waitlist is None else _found(tenant, waitlist, event)
     if waitlist is None or found is None:
         return
-    moments, seen = _joins(tenant, found.referrer, data["ip"], event.created_at)
+    moments, seen = _joins(tenant, found.referrer, data["source"], event.created_at)
     by, who = found.people
-    reasons = model.reasons(
-        same_contact=by.id == who.id, addresses=(by.email, who.email), moments=moments, at=event.created_at
-    )
+    reasons = _reasons(by, who, model.joins_before(moments, event.created_at))
     judged = replace(
         found.referred,
         referred_by=found.referrer.id,
         referral_status="flagged" if reasons else "counted",
-        referral_reasons=tuple(reasons),
+        referral_reasons=reasons,
     )
     credited = [] if reasons else _credited(tenant, waitlist, found.referrer, event.created_at)
     table.transact([*seen, waitlists.save(tenant, judged), *credited])
+
+
+def _reasons(by: Contact, who: Contact, from_one_ip: int) -> tuple[str, ...]:
+    """Why the referral is not to count, by name; none where it is."""
+    if by.id == who.id:
+        return ("same_contact",)
+    sides = known(by), known(who)
+    if fraud.is_self(*sides):
+        return (fraud.SAME_PERSON.name,)
+    found = fraud.reasons(Evidence(*sides, earlier={"ip": from_one_ip}, per_source=model.JOINS_FROM_ONE))
+    return tuple(each.name for each in found) if sum(each.score for each in found) >= REVIEW_SCORE else ()
 
 
 def _found(tenant: Tenant, waitlist: Waitlist, event: DomainEvent) -> _Referral | None:
@@ -83,10 +96,10 @@ def _absorbing(tenant: Tenant, waitlist: Waitlist, contact: Contact) -> Entry | 
     return None if known is None else waitlists.find_entry(tenant, waitlist.id, known)
 
 
-def _joins(tenant: Tenant, referrer: Entry, ip: str | None, at: int) -> tuple[list[int], list[Op]]:
-    if not ip:
+def _joins(tenant: Tenant, referrer: Entry, source: str | None, at: int) -> tuple[list[int], list[Op]]:
+    if source is None:
         return [], []
-    moments, seen = waitlists.joins(tenant, referrer, ip, at)
+    moments, seen = waitlists.joins(tenant, referrer, source, at)
     return moments, [seen]
 
 

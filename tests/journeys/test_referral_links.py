@@ -1,4 +1,4 @@
-"""The merge tag `referral_link`, and codes that come with a waitlist's joins."""
+"""The merge tag `referral_link`, codes that come with a waitlist's joins, and what an export has of both."""
 
 from tests.support.referral_world import ReferralWorld
 
@@ -57,3 +57,22 @@ def test_who_joins_a_waitlist_with_a_link_s_code_was_referred(referring: Referra
     referring.ok(referring.client.post(f"/v1/waitlists/{queue}/entries", body))
     referring.settle()
     assert [(row["contact_id"], row["referrals"]) for row in referring.board()] == [(alice, 1)]
+
+
+def test_an_export_has_the_links_the_codes_that_a_contact_came_with_and_its_entries(referring: ReferralWorld) -> None:
+    alice = referring.contact("alice")
+    code = referring.link(alice)
+    referring.come("bob", code, ip="203.0.113.9", email="bob@example.com")
+    queue = referring.ok(referring.client.post("/v1/waitlists", {"name": "W", "slug": "w"}))["id"]
+    entry = referring.ok(referring.client.post(f"/v1/waitlists/{queue}/entries", {"email": "bob@example.com"}))
+    of_alice = referring.get(f"/v1/contacts/{alice}/export")["growth"]
+    of_bob = referring.get(f"/v1/contacts/{referring.id_of('bob')}/export")["growth"]
+    assert [each["link_code"] for each in of_alice["links"]] == [code]
+    (came,) = of_bob["referred_by"]
+    assert (came["link_code"], came["referrer_contact_id"], came["ip"], came["counts"]) == (
+        code,
+        alice,
+        "203.0.113.9",
+        True,
+    )
+    assert [each["entry_id"] for each in of_bob["waitlist_entries"]] == [entry["id"]]

@@ -23,7 +23,6 @@ from chalicelib.features.referrals.model import (
 from chalicelib.platform import counters, cursor, definitions, table
 from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.listing import FIRST, Entry, Listed, Merge, Range, fill
-from chalicelib.platform.secrets import derive
 from chalicelib.platform.table import ConditionFailed, Item, Op
 
 T = TypeVar("T")
@@ -276,9 +275,7 @@ def source_keys(tenant: Tenant, referrer_id: str, program_id: str, ip: str | Non
     """The rows that have the moments of conversions from the same address and by the same program, by their kind."""
     given = {"ip": ip, "agent": agent}
     return {
-        kind: tenant.source(referrer_id, program_id, kind, _digest(tenant, value))
-        for kind, value in given.items()
-        if value
+        kind: tenant.source(referrer_id, program_id, kind, _digest(value)) for kind, value in given.items() if value
     }
 
 
@@ -297,11 +294,9 @@ def noted(tenant: Tenant, keys: Mapping[str, Key], items: Mapping[Key, Item], mo
     ]
 
 
-def _digest(tenant: Tenant, value: str) -> str:
-    """An address or a program's name as a key that nobody can read back."""
-    return hashlib.blake2b(
-        f"{tenant.project_id} {value}".encode(), key=derive("referral sources"), digest_size=16
-    ).hexdigest()
+def _digest(value: str) -> str:
+    """An address or a program's name as a part of a key; the events beside it have it in full."""
+    return hashlib.blake2b(value.encode(), digest_size=16).hexdigest()
 
 
 def new_conversion_id() -> str:

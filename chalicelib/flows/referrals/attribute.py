@@ -24,6 +24,7 @@ from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import Op
+from chalicelib.readings.known import known
 
 
 def named(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -80,7 +81,7 @@ def _attribute(tenant: Tenant, program: Program, contact_id: str, touch: Touch) 
     before = referrals.attribution(key, table.get(key))
     if before is not None and before.conversion_id is not None:
         return before
-    if referrer is None or referrer.id == referred.id or is_self(people.known(referrer), people.known(referred)):
+    if referrer is None or referrer.id == referred.id or is_self(known(referrer), known(referred)):
         return before
     earlier = () if before is None else before.touches
     counts = counting([*_others(tenant, earlier, referred.id), touch], program.window)
@@ -108,11 +109,11 @@ def recounted(
     program_id: str,
     before: Iterable[Touch],
     after: Iterable[Touch],
-    known: Mapping[str, Standing] | None = None,
+    beside: Mapping[str, Standing] | None = None,
 ) -> list[Op]:
     """Count referrals for the owners of the links: those that were counted until now, and those that are.
 
-    `known` has standings that are written with other changes too.
+    `beside` has standings that are written with other changes too.
     """
     was, is_now = list(before), list(after)
     leads = contacts.heirs(tenant, {touch.referrer_id for touch in (*was, *is_now)})
@@ -122,7 +123,7 @@ def recounted(
             if touch.referrer_id in leads:
                 delta[leads[touch.referrer_id]] += sign
     ops: list[Op] = []
-    now, changed = projects.now(tenant), dict(known or {})
+    now, changed = projects.now(tenant), dict(beside or {})
     since = {leads[touch.referrer_id]: touch.at for touch in is_now if touch.referrer_id in leads}
     for who in {*changed, *(who for who, change in delta.items() if change)}:
         standing = changed.get(who) or referrals.standing_of(tenant, who, program_id)

@@ -22,6 +22,7 @@ from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import Item, Op
+from chalicelib.readings.known import known
 
 REFUSALS = {
     "self_referral": "A contact can't refer itself.",
@@ -155,8 +156,8 @@ def draft(
     read = _read(tenant, program, attribution, done.at)
     _refuse(program, attribution, read, done.at)
     evidence = Evidence(
-        referrer=people.known(read.referrer),
-        referred=people.known(read.referred),
+        referrer=known(read.referrer),
+        referred=known(read.referred),
         earlier=referrals.earlier(read.sources, read.items, done.at),
         per_source=program.limits.conversions_per_ip,
         took=done.at - read.referred.created_at if by_itself else None,
@@ -209,7 +210,7 @@ def _read(tenant: Tenant, program: Program, attribution: Attribution, at: int) -
 
 def _refuse(program: Program, attribution: Attribution, read: _Read, at: int) -> None:
     cap = program.limits.max_referrals_per_contact
-    if read.referrer.id == read.referred.id or fraud.is_self(people.known(read.referrer), people.known(read.referred)):
+    if read.referrer.id == read.referred.id or fraud.is_self(known(read.referrer), known(read.referred)):
         raise Refused("self_referral")
     if program.status == "paused":
         raise Refused("program_paused")

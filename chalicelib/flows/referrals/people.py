@@ -1,4 +1,4 @@
-"""The two sides of a referral as they stand now, and what is known of each. Reads only."""
+"""The two sides of a referral as they stand now. Reads only."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,6 @@ from chalicelib.features.messaging import service as messaging
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, attr
-from chalicelib.readings.known import known as known
 
 
 def active(tenant: Tenant, contact_id: str) -> Contact | None:

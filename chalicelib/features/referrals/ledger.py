@@ -5,7 +5,7 @@ is taken back when the count falls below. `standing.bonuses` remembers which rew
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -32,16 +32,27 @@ AMOUNT: Final = "reward_amount"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to be written: rewards as they now are, new ones at version 0, and what that adds to the figures."""
+    """What is to be written: rewards as they now are, new ones at version 0, and what that adds to the figures.
+
+    `due_at` is when the next of what the conversion has given and still stands is approved.
+    """
 
     standing: Standing | None
     rewards: Sequence[Reward] = ()
     conversion: Conversion | None = None
     figures: Mapping[str, int] = field(default_factory=dict)
+    due_at: int | None = None
 
 
-def granted(program: Program, conversion: Conversion, standing: Standing, now: int, new_id: NewId) -> Change:
-    """A conversion is approved."""
+def granted(
+    program: Program,
+    conversion: Conversion,
+    standing: Standing,
+    now: int,
+    new_id: NewId,
+    known: Mapping[str, Reward] | None = None,
+) -> Change:
+    """A conversion is approved; `known` has what it gave before, of which a bonus may stand."""
     count = standing.conversions + 1
     give = _Giver(program, conversion.id, now, new_id)
     rewards = give.prizes(conversion.referrer_id, conversion.referred_id)
@@ -51,11 +62,14 @@ def granted(program: Program, conversion: Conversion, standing: Standing, now: i
             for bonus in give.bonus(standing.contact_id, tier.referrals, tier.bonus):
                 rewards.append(bonus)
                 bonuses[tier.referrals] = bonus.id
+    stand = [each for each in (known or {}).values() if each.id in bonuses.values()]
+    given = tuple(each.id for each in (*stand, *rewards))
     return Change(
         replace(standing, conversions=count, bonuses=bonuses),
         rewards,
-        replace(conversion, status="approved", rewards=tuple(each.id for each in rewards), decided_at=now),
+        replace(conversion, status="approved", rewards=given, decided_at=now),
         _figures(rewards, {CONVERSIONS: 1}),
+        next_due([*stand, *rewards]),
     )
 
 
@@ -72,11 +86,13 @@ def taken_back(
     lost = set() if standing is None else set(standing.bonuses.values()) - set(kept.values())
     own = {each for each in conversion.rewards if each in known and known[each].kind != "tier_bonus"}
     voided = [void(known[each]) for each in sorted(own | lost) if each in known and known[each].status != "void"]
+    stand = [each for each in known.values() if each.conversion_id == conversion.id and each.id not in own | lost]
     return Change(
         None if standing is None else replace(standing, conversions=count, bonuses=kept),
         voided,
         replace(conversion, status=status, decided_at=now),
         _taken([known[each.id] for each in voided], {CONVERSIONS: -1}),
+        next_due(stand),
     )
 
 
@@ -108,6 +124,11 @@ def joined(
     figures = Counter(_figures(rewards, {}))
     figures.update(_taken([each for each in doubled if each.status != "void"], {}))
     return Change(after, [*voided, *rewards], None, _some(figures))
+
+
+def next_due(rewards: Iterable[Reward]) -> int | None:
+    """When the first of those that are pending is approved."""
+    return min((each.due_at for each in rewards if each.status == "pending" and each.due_at is not None), default=None)
 
 
 def void(reward: Reward) -> Reward:

@@ -229,10 +229,19 @@ class Reward:
     version: int = 0
 
 
+def in_order(touches: Iterable[Touch]) -> tuple[Touch, ...]:
+    """The touches, the earliest first; of those of one moment by one link, first those that tell from where."""
+
+    def place(touch: Touch) -> tuple[object, ...]:
+        return (*touch[:4], touch.ip is None, touch.ip or "", touch.agent is None, touch.agent or "")
+
+    return tuple(sorted(set(touches), key=place))
+
+
 def counting(touches: Iterable[Touch], window: int) -> Touch | None:
     """The touch that counts: the first, and after its window (ms) the first of those that come then, and so on."""
     counts: Touch | None = None
-    for touch in sorted(touches):
+    for touch in in_order(touches):
         if counts is None or touch.at > counts.at + window:
             counts = touch
     return counts
@@ -244,4 +253,4 @@ def kept(touches: Iterable[Touch], new: Touch) -> tuple[Touch, ...]:
     known = tuple(touches)
     if any(each.link_id == new.link_id and each.at <= new.at < each.at + THINNED for each in known):
         return known
-    return tuple(sorted({*known, new}))[:MAX_TOUCHES]
+    return in_order((*known, new))[:MAX_TOUCHES]

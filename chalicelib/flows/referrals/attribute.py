@@ -18,7 +18,7 @@ from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import ledger
 from chalicelib.features.referrals import service as referrals
 from chalicelib.features.referrals.fraud import is_self
-from chalicelib.features.referrals.model import Attribution, Program, Standing, Touch, counting, kept
+from chalicelib.features.referrals.model import Attribution, Program, Standing, Touch, counting, in_order, kept
 from chalicelib.flows.referrals import convert, people, settle
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
@@ -85,7 +85,7 @@ def _attribute(tenant: Tenant, program: Program, contact_id: str, touch: Touch) 
         return before
     earlier = () if before is None else before.touches
     counts = counting([*_others(tenant, earlier, referred.id), touch], program.window)
-    touches = tuple(sorted({*earlier, touch})) if counts == touch else kept(earlier, touch)
+    touches = in_order((*earlier, touch)) if counts == touch else kept(earlier, touch)
     if counts is None or (before is not None and (counts, touches) == (before.touch, before.touches)):
         return before
     after = replace(before or Attribution(program.id, referred.id, counts, ()), touch=counts, touches=touches)

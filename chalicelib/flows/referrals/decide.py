@@ -55,7 +55,8 @@ def _approval(tenant: Tenant, before: Conversion, now: int) -> tuple[list[Op], C
     if cap is not None and standing.conversions >= cap:
         raise Refused("cap_reached")
     of_now = replace(before, referrer_id=referrer.id, referred_id=referred.id)
-    change = ledger.granted(program, of_now, standing, now, referrals.new_reward_id)
+    before_it = referrals.rewards(tenant, before.rewards)
+    change = ledger.granted(program, of_now, standing, now, referrals.new_reward_id, before_it)
     link = referrals.link(tenant, before.link_id)
     ops = [*people.still_active(tenant, referrer, referred), *settle.ops(tenant, program.id, change, link, now)]
     return ops, change.conversion or before
@@ -148,13 +149,19 @@ def hold_over(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
             return
         if timer.moment > now:
             return
-        known = referrals.rewards(tenant, of.rewards).values()
-        due = [each for each in known if each.status == "pending" and (each.due_at or 0) <= now]
+        pending = [each for each in referrals.rewards(tenant, of.rewards).values() if each.status == "pending"]
+        due = [each for each in pending if (each.due_at or 0) <= now]
+        following = ledger.next_due(each for each in pending if each not in due)
         program = referrals.find(tenant, of.program_id)
         released = [ledger.released(each, program, now) for each in due]
+        timed = (
+            timers.taken_ops(tenant, owner_pk, timer)
+            if following is None
+            else timers.set_ops(tenant, owner_pk, referrals.HOLD, referrals.HOLD, following)
+        )
         table.transact(
             [
-                *timers.taken_ops(tenant, owner_pk, timer),
+                *timed,
                 *(referrals.save_reward(tenant, each) for each in released),
                 *settle.tallied(tenant, of.program_id, ledger.issue_figures(released), now),
                 *settle.issued(tenant, released, now),

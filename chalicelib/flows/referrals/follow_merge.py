@@ -13,7 +13,7 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import fraud, ledger
 from chalicelib.features.referrals import service as referrals
-from chalicelib.features.referrals.model import MAX_TOUCHES, Attribution, Conversion, Program, Standing
+from chalicelib.features.referrals.model import MAX_TOUCHES, Attribution, Conversion, Program, Standing, in_order
 from chalicelib.flows.referrals import attribute, convert, decide, people, settle
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
@@ -100,7 +100,7 @@ def _of_one_person(tenant: Tenant, ours: Attribution, theirs: Attribution) -> At
         return ours if _precedes(mine, other) else theirs
     if ours.conversion_id is not None or theirs.conversion_id is not None:
         return ours if ours.conversion_id is not None else theirs
-    touches = tuple(sorted({*ours.touches, *theirs.touches}))[:MAX_TOUCHES]
+    touches = in_order((*ours.touches, *theirs.touches))[:MAX_TOUCHES]
     counts = attribute.refolded(tenant, referrals.find(tenant, ours.program_id), ours.contact_id, touches)
     if counts is None:
         return None

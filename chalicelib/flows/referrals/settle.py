@@ -21,7 +21,7 @@ def ops(tenant: Tenant, program_id: str, change: Change, link: Link | None, now:
         written += standing_ops(tenant, change.standing, now)
     if change.conversion is not None:
         written += referrals.save_conversion(tenant, change.conversion)
-        written += _timer_ops(tenant, change.conversion, change.rewards)
+        written += _timer_ops(tenant, change.conversion, change.due_at)
         if change.conversion.status == "approved":
             written.append(outbox.emit(tenant, events.REFERRAL_CONVERTED, converted(change.conversion), now))
     if link is not None and (delta := change.figures.get(ledger.CONVERSIONS, 0)):
@@ -80,10 +80,9 @@ def told(reward: Reward) -> dict[str, Any]:
     }
 
 
-def _timer_ops(tenant: Tenant, conversion: Conversion, rewards: Sequence[Reward]) -> list[Op]:
-    """The timer at which the conversion's rewards are approved; none is left of one that is approved no more."""
+def _timer_ops(tenant: Tenant, conversion: Conversion, due_at: int | None) -> list[Op]:
+    """The timer at which the conversion's rewards are approved; none where none of them is pending."""
     owner = referrals.conversion_timers(tenant, conversion.id)
-    due = [each.due_at for each in rewards if each.due_at is not None and each.conversion_id == conversion.id]
-    if due:
-        return timers.set_ops(tenant, owner, referrals.HOLD, referrals.HOLD, max(due))
+    if due_at is not None:
+        return timers.set_ops(tenant, owner, referrals.HOLD, referrals.HOLD, due_at)
     return [] if conversion.version == 0 else timers.clear_ops(tenant, owner, referrals.HOLD)

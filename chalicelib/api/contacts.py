@@ -29,9 +29,12 @@ from chalicelib.features.messaging import schemas as messaging_schemas
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.messaging.schemas import HeldMessage
 from chalicelib.features.segments import service as segments
-from chalicelib.flows import held_growth, merge_contacts
-from chalicelib.flows.held_growth import HeldGrowth
+from chalicelib.features.waitlists.schemas import HeldEntry
+from chalicelib.flows import merge_contacts
+from chalicelib.flows.referrals import held as held_referrals
+from chalicelib.flows.referrals.held import HeldReferrals
 from chalicelib.flows.segments import purge, read_profile
+from chalicelib.flows.waitlists import read as read_entries
 
 router = Router("contacts")
 
@@ -72,7 +75,8 @@ class ContactExport(Answer):
     emails: Annotated[list[str], Field(description="All addresses that were said to be its own.")]
     overruled: list[Overruled]
     messages: Annotated[list[HeldMessage], Field(description="All mails; on the first page only.")]
-    growth: Annotated[HeldGrowth, Field(description="Of referrals and waitlists; on the first page only.")]
+    referrals: Annotated[HeldReferrals, Field(description="On the first page only.")]
+    waitlist_entries: Annotated[list[HeldEntry], Field(description="In all waitlists; on the first page only.")]
     events: list[ExportedEvent]
     has_more: bool
     next_cursor: Annotated[str | None, Field(description="Where the next page of events goes on; null at the end.")]
@@ -190,7 +194,8 @@ def export_contact(call: Call[PageQuery, None]) -> ContactExport:
             Overruled(trait=key, value=said.value, said_at=iso(said.stamp.moment)) for key, said in held.overruled
         ],
         messages=[messaging_schemas.held(row) for each in mailed for row in messaging.of_contact(call.tenant, each)],
-        growth=held_growth.NOTHING if call.query.cursor else held_growth.run(call.tenant, profile.id),
+        referrals=held_referrals.NOTHING if call.query.cursor else held_referrals.run(call.tenant, profile.id),
+        waitlist_entries=[] if call.query.cursor else read_entries.held(call.tenant, profile.id),
         events=[activity_schemas.exported(row) for row in rows],
         has_more=following is not None,
         next_cursor=following,

@@ -65,14 +65,14 @@ def test_an_export_has_the_links_the_codes_that_a_contact_came_with_and_its_entr
     referring.come("bob", code, ip="203.0.113.9", email="bob@example.com")
     queue = referring.ok(referring.client.post("/v1/waitlists", {"name": "W", "slug": "w"}))["id"]
     entry = referring.ok(referring.client.post(f"/v1/waitlists/{queue}/entries", {"email": "bob@example.com"}))
-    of_alice = referring.get(f"/v1/contacts/{alice}/export")["growth"]
-    of_bob = referring.get(f"/v1/contacts/{referring.id_of('bob')}/export")["growth"]
-    assert [each["link_code"] for each in of_alice["links"]] == [code]
-    (came,) = of_bob["referred_by"]
+    of_alice = referring.get(f"/v1/contacts/{alice}/export")
+    of_bob = referring.get(f"/v1/contacts/{referring.id_of('bob')}/export")
+    assert [each["link_code"] for each in of_alice["referrals"]["links"]] == [code]
+    (came,) = of_bob["referrals"]["referred_by"]
     assert (came["link_code"], came["referrer_contact_id"], came["ip"], came["counts"]) == (
         code,
         alice,
         "203.0.113.9",
         True,
     )
-    assert [each["entry_id"] for each in of_bob["waitlist_entries"]] == [entry["id"]]
+    assert [each["id"] for each in of_bob["waitlist_entries"]] == [entry["id"]]

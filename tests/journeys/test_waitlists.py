@@ -290,3 +290,15 @@ def test_waitlists_are_listed_newest_first_with_their_figures(live_wait: WaitWor
     rows = [*page["data"], *rest["data"]]
     assert [(row["id"], row["stats"]["waiting"]) for row in rows] == [(made[2], 0), (made[1], 2), (made[0], 0)]
     assert (page["has_more"], rest["has_more"]) == (True, False)
+
+
+def test_the_export_of_a_contact_has_its_entries_in_all_waitlists(live_wait: WaitWorld) -> None:
+    one, other, gone = (live_wait.waitlist(slug) for slug in ("one", "other", "gone"))
+    live_wait.added(one, 2)
+    first, second = live_wait.add(one, "ann@x.io"), live_wait.add(other, "ann@x.io")
+    live_wait.add(gone, "ann@x.io")
+    live_wait.approve(other, second["id"])
+    live_wait.ok(live_wait.client.delete(f"/v1/waitlists/{gone}"))
+    held = live_wait.get(f"/v1/contacts/{first['contact_id']}/export")["waitlist_entries"]
+    places = {row["waitlist_id"]: (row["id"], row["status"], row["position"]) for row in held}
+    assert places == {one: (first["id"], "waiting", 3), other: (second["id"], "approved", None)}

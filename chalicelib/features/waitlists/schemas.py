@@ -161,6 +161,12 @@ class EntryAnswer(Answer):
     ]
 
 
+class HeldEntry(EntryAnswer):
+    """An entry as what is held on a contact has it."""
+
+    waitlist_id: str
+
+
 class EntriesPage(Page[EntryAnswer]):
     """One page of entries, and how many there are of their status."""
 

@@ -12,6 +12,7 @@ from chalicelib.features.waitlists.model import Entry, Status, Waitlist
 from chalicelib.features.waitlists.schemas import (
     EntriesPage,
     EntryAnswer,
+    HeldEntry,
     StatusAnswer,
     WaitlistAnswer,
     entry_shown,
@@ -48,6 +49,16 @@ def entry(tenant: Tenant, known: Entry) -> EntryAnswer:
     """One entry with its position as it is now."""
     position = waitlists.position(tenant, known) if known.status == "waiting" else None
     return beside(tenant, [known]).shown(known, position)
+
+
+def held(tenant: Tenant, contact_id: str) -> list[HeldEntry]:
+    """The entries of a contact in all waitlists; those of a waitlist that is being deleted are left out."""
+    found = []
+    for waitlist_id, entry_id in waitlists.all_pointed(tenant, contact_id).items():
+        known = waitlists.find_entry(tenant, waitlist_id, entry_id)
+        if known is not None and waitlists.find(tenant, waitlist_id) is not None:
+            found.append(HeldEntry(**entry(tenant, known).model_dump(), waitlist_id=waitlist_id))
+    return found
 
 
 def page(tenant: Tenant, waitlist: Waitlist, status: Status, limit: int, after: str | None) -> EntriesPage:

@@ -1,4 +1,4 @@
-"""What is held on a contact of referrals and waitlists, for its export. Reads only."""
+"""What is held on a contact of referrals, for its export. Reads only."""
 
 from typing import Annotated
 
@@ -8,7 +8,6 @@ from chalicelib.core.clock import iso
 from chalicelib.core.schema import Answer
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.referrals import service as referrals
-from chalicelib.features.waitlists import service as waitlists
 from chalicelib.platform.keys import Tenant
 
 
@@ -33,28 +32,17 @@ class HeldTouch(Answer):
     counts: Annotated[bool, Field(description="Whether it is by this that the contact was referred.")]
 
 
-class HeldEntry(Answer):
-    """The contact's entry in a waitlist."""
-
-    waitlist_id: str
-    entry_id: str
-    status: str
-    joined_at: str
-    referral_codes: list[str]
-
-
-class HeldGrowth(Answer):
-    """Links, codes that the contact came with, and entries in waitlists."""
+class HeldReferrals(Answer):
+    """Links, and codes that the contact came with."""
 
     links: list[HeldLink]
     referred_by: list[HeldTouch]
-    waitlist_entries: list[HeldEntry]
 
 
-NOTHING = HeldGrowth(links=[], referred_by=[], waitlist_entries=[])
+NOTHING = HeldReferrals(links=[], referred_by=[])
 
 
-def run(tenant: Tenant, contact_id: str) -> HeldGrowth:
+def run(tenant: Tenant, contact_id: str) -> HeldReferrals:
     """All of it."""
     found = [link for _, link in referrals.links_of(tenant, contact_id) if link is not None]
     came = [
@@ -63,11 +51,7 @@ def run(tenant: Tenant, contact_id: str) -> HeldGrowth:
         for touch in each.touches
     ]
     leads = contacts.heirs(tenant, {touch.referrer_id for _, touch, _ in came})
-    entered = [
-        waitlists.find_entry(tenant, waitlist_id, entry_id)
-        for waitlist_id, entry_id in waitlists.all_pointed(tenant, contact_id).items()
-    ]
-    return HeldGrowth(
+    return HeldReferrals(
         links=[
             HeldLink(
                 program_id=each.program_id, channel=each.channel, link_code=each.code, created_at=iso(each.created_at)
@@ -85,16 +69,5 @@ def run(tenant: Tenant, contact_id: str) -> HeldGrowth:
                 counts=counts,
             )
             for program_id, touch, counts in came
-        ],
-        waitlist_entries=[
-            HeldEntry(
-                waitlist_id=each.waitlist_id,
-                entry_id=each.id,
-                status=each.status,
-                joined_at=iso(each.joined_at),
-                referral_codes=list(each.codes),
-            )
-            for each in entered
-            if each is not None
         ],
     )

@@ -57,6 +57,18 @@ def test_who_refers_moves_up_and_who_is_approved_is_mailed_once(stack: Stack, ca
     assert len(catcher.to("wait1@example.com")) == 1
 
 
+def test_two_batches_at_once_share_who_waits(stack: Stack) -> None:
+    one = waitlist(stack, "e2e-batches")
+    with ThreadPoolExecutor(8) as pool:
+        joined = list(pool.map(lambda n: join(stack, "e2e-batches", f"batch{n}@example.com").status, range(80)))
+        path = f"{LISTS}/{one}/entries/approve-batch"
+        answers = list(pool.map(lambda _: stack.post(path, {"count": 50}).body, range(2)))
+    assert joined == [201] * 80
+    assert sorted(answer["approved"] for answer in answers) == [30, 50]
+    assert len({row["id"] for answer in answers for row in answer["data"]}) == 80
+    assert stack.get(f"{LISTS}/{one}").body["stats"] == {"waiting": 0, "approved": 80, "total": 80}
+
+
 @pytest.mark.prove
 @pytest.mark.timeout(600)
 def test_30_joins_a_second_for_30_seconds_are_all_in_and_none_is_refused(stack: Stack) -> None:

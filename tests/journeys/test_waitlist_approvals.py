@@ -135,3 +135,23 @@ def test_whoever_dies_while_it_approves_leaves_it_done_or_undone(
     live_wait.settle()
     assert live_wait.emails(waitlist) == ["u0", "u2"]
     assert invited(live_wait) == {"u1@x.io": 1}
+
+
+@pytest.mark.parametrize("order", ["position", "joined_at"])
+@pytest.mark.parametrize("number", range(16))
+def test_a_batch_approves_all_that_it_is_asked_for_though_another_takes_whom_it_has_just_read(
+    live_wait: WaitWorld, number: int, order: Any
+) -> None:
+    waitlist = live_wait.waitlist()
+    live_wait.added(waitlist, 100)
+    others: list[str] = []
+
+    def other() -> None:
+        others.extend(row.id for row in live_wait.approve_many(waitlist, 35).data)
+
+    with live_wait.halted_at(number, other, after=False):
+        own = [row.id for row in live_wait.approve_many(waitlist, 40, order).data]
+    if not others:
+        other()
+    assert (len(own), len(others), len({*own, *others})) == (40, 35, 75)
+    assert live_wait.stats(waitlist) == {"waiting": 25, "approved": 75, "total": 100}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core import clock, ids
+from chalicelib.core.errors import NotFound
 from chalicelib.features.codes import service as codes
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.service import Received
@@ -78,6 +79,24 @@ def test_of_two_who_join_with_one_email_at_once_one_is_in(live_wait: WaitWorld, 
     live_wait.settle()
     assert {each.id for each in answers} == {answers[0].id}
     assert live_wait.emails(waitlist) == ["u0", "u1", "u2", "ann"]
+
+
+@pytest.mark.parametrize("auto_approve", [False, True])
+@pytest.mark.parametrize("number", range(CALLS_OF_A_JOIN))
+def test_who_joins_while_the_waitlist_is_deleted_is_in_nowhere_and_told_so(
+    live_wait: WaitWorld, number: int, *, auto_approve: bool
+) -> None:
+    waitlist = live_wait.waitlist(auto_approve=auto_approve)
+    live_wait.add(waitlist, "first@x.io")
+    path = f"/v1/waitlists/{waitlist}"
+    with live_wait.halted_at(number, lambda: live_wait.client.delete(path), after=False) as halted, suppress(NotFound):
+        live_wait.join_now(waitlist, "ann@x.io")
+    if not halted:  # who waits nowhere joins by fewer calls
+        assert auto_approve
+        live_wait.client.delete(path)
+    live_wait.settle()
+    assert live_wait.client.get(path).status == 404
+    assert [key for key in live_wait.table.rows if key.pk.endswith(("#WAITING", "#APPROVED", "#ORDER"))] == []
 
 
 def test_of_two_who_draw_the_same_code_the_second_gets_a_longer_one(live_wait: WaitWorld) -> None:

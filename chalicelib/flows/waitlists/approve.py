@@ -12,7 +12,7 @@ from typing import Any, Final
 from chalicelib.core import clock, events
 from chalicelib.features.waitlists import service as waitlists
 from chalicelib.features.waitlists.model import BatchOrder, Entry, Waitlist
-from chalicelib.features.waitlists.order import Order
+from chalicelib.features.waitlists.order import Moved, Order
 from chalicelib.features.waitlists.schemas import BatchAnswer, EntryAnswer
 from chalicelib.features.waitlists.service import Parts
 from chalicelib.flows.waitlists import read
@@ -106,7 +106,10 @@ class _Batch:
     def _first(self, order: Order, parts: Parts, wanted: int) -> Sequence[Entry]:
         if self.order == "joined_at":
             return waitlists.entries(self.tenant, self.waitlist.id, "waiting", wanted, None)
-        found = parts.entries([waitlists.entry_id(ulid) for ulid in order.page(0, wanted)])
+        first = [waitlists.entry_id(ulid) for ulid in order.page(0, wanted)]
+        found = parts.entries(first)
+        if len(found) < len(first):
+            raise Moved  # somebody else has taken them meanwhile, and others wait behind them
         return list(found.values())
 
 

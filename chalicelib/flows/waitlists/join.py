@@ -170,7 +170,10 @@ class _Joining:
         return [created, outbox.emit(self.tenant, events.ENTRY_APPROVED, approved, now)]
 
     def _learn(self, refused: ConditionFailed, contact_id: str) -> None:
-        """What the next attempt does in another way."""
+        """What the next attempt does in another way. Raises NotFound where the waitlist is no more."""
+        if self.waitlist.auto_approve:
+            _, parts = waitlists.begun(self.tenant, self.waitlist.id)
+            parts.root()
         if _CODE in refused.failed:
             self.tail += 1
         if _POINTER in refused.failed:

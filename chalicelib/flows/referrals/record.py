@@ -45,9 +45,11 @@ def _act(tenant: Tenant, asked: _Asked, now: int, receipt: Receipt) -> tuple[Con
 
     key = referrals.attribution_key(tenant, asked.referred.id, asked.program.id)
     stands = referrals.attribution(key, table.get(key))
-    if stands is not None and stands.conversion_id is not None:
+    if stands is None or stands.conversion_id is None:
+        stands = _attributed(tenant, asked, stands, now)
+    # The same call may have been faster elsewhere, between the two reads.
+    if stands.conversion_id is not None:
         return _before(tenant, asked, stands.conversion_id), False
-    stands = _attributed(tenant, asked, stands, now)
     drafted = convert.draft(tenant, asked.program, stands, asked.done, now, by_itself=False)
     made = drafted.conversion
     answer = shown_conversion(made, made.referrer_id, made.referred_id, asked.referred.email)

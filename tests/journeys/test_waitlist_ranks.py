@@ -26,8 +26,9 @@ def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def positions(world: WaitWorld, waitlist_id: str, queue: list[str]) -> list[int | None]:
     """The position of each by a read of its own."""
-    found = waitlists.find_entries(world.tenant, waitlist_id, queue)
-    return [waitlists.position(world.tenant, found[entry]) for entry in queue]
+    return [
+        waitlists.position(world.tenant, waitlists.entry(world.tenant, waitlist_id, entry_id)) for entry_id in queue
+    ]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -292,6 +292,24 @@ def test_waitlists_are_listed_newest_first_with_their_figures(live_wait: WaitWor
     assert (page["has_more"], rest["has_more"]) == (True, False)
 
 
+@pytest.mark.parametrize("number", range(6))
+def test_the_figures_of_a_list_are_right_while_somebody_joins_and_another_waitlist_goes(
+    live_wait: WaitWorld, number: int
+) -> None:
+    one, other = live_wait.waitlist("one"), live_wait.waitlist("other")
+    live_wait.added(one, 64)  # who joins next opens another leaf
+
+    def change() -> None:
+        live_wait.join_now(one, "new@x.io")
+        live_wait.client.delete(f"/v1/waitlists/{other}")
+
+    with live_wait.halted_at(number, change, after=True):
+        rows = live_wait.get("/v1/waitlists")["data"]
+    figures = {row["id"]: row["stats"]["waiting"] for row in rows}
+    assert figures.pop(one) in (64, 65)
+    assert figures in ({}, {other: 0})
+
+
 def test_the_export_of_a_contact_has_its_entries_in_all_waitlists(live_wait: WaitWorld) -> None:
     one, other, gone = (live_wait.waitlist(slug) for slug in ("one", "other", "gone"))
     live_wait.added(one, 2)

@@ -208,9 +208,10 @@ class Parts:
         found = self.read(self.tenant.entry(self.waitlist_id, "waiting", ident) for ident in idents)
         return {item["SK"]: entry(self.waitlist_id, item) for item in found.values()}
 
-    def stand(self) -> bool:
-        """True where all rows are as they were read: so they stood beside each other at one moment."""
-        again = table.batch_get(self.rows)
+    def stand(self, again: Mapping[Key, Item] | None = None) -> bool:
+        """True where all rows are as they were read, or were `again` read: so they stood beside each other at one
+        moment."""
+        again = table.batch_get(self.rows) if again is None else again
         return all((row or {}).get("version") == again.get(key, {}).get("version") for key, row in self.rows.items())
 
     def read_ahead(self, known: Entry, node: str | None) -> None:
@@ -224,6 +225,23 @@ class Parts:
         if ident == ROOT:
             return self.tenant.order_root(self.waitlist_id)
         return self.tenant.order_node(self.waitlist_id, ident)
+
+
+def read_ends(tenant: Tenant, waitlist_ids: Sequence[str]) -> dict[str, Parts]:
+    """The root, the last node and the last leaf of each of these waitlists, one call for each of the three; waitlists
+    that are no more are left out."""
+    found = {each: Parts(tenant, each) for each in waitlist_ids}
+
+    def read(keys: Mapping[str, Key]) -> dict[str, Item]:
+        rows = table.batch_get(keys.values())
+        for each, key in keys.items():
+            found[each].rows[key] = rows.get(key)
+        return {each: rows[key] for each, key in keys.items() if key in rows}
+
+    roots = read({each: tenant.order_root(each) for each in waitlist_ids})
+    nodes = read({each: tenant.order_node(each, row["children"][-1][0]) for each, row in roots.items()})
+    read({each: tenant.order_leaf(each, row["children"][-1][0]) for each, row in nodes.items()})
+    return {each: found[each] for each in roots}
 
 
 def order_ops(

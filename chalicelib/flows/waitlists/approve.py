@@ -27,8 +27,8 @@ _OPS_OF_EACH: Final = 3
 _OPS_BESIDE: Final = 4
 """The root, the answer, and a leaf and a node that the next entry may bring in."""
 
-_LASTS_S: Final = 18.0
-"""Seconds after which a call approves no more: its answer tells how many there were."""
+_LASTS_S: Final = 10.0
+"""Seconds after which a call approves no more: its answer tells how many there were. A request has 15 for all."""
 
 
 def one(tenant: Tenant, waitlist: Waitlist, entry_id: str, now: int, receipt: Receipt) -> EntryAnswer:

@@ -1,8 +1,8 @@
 """Create waitlists, change them, and delete them. Each is one transaction over the version of all definitions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chalicelib.core import events, ids
 from chalicelib.core.errors import ValidationFailed, detail
@@ -30,7 +30,7 @@ def create(tenant: Tenant, body: "NewWaitlist", now: int, receipt: Receipt) -> W
 
     def act() -> Waitlist:
         ops = waitlists.creation(tenant, made)
-        _check_templates(tenant, made.template_ids)
+        _check_templates(tenant, made, _TEMPLATES)
         _refusing_slug(made.slug, lambda: receipt.commit(ops, 201, answer))
         return made
 
@@ -49,7 +49,7 @@ def change(tenant: Tenant, waitlist_id: str, patch: "WaitlistPatch", now: int) -
         if after == before:
             return before
         after = replace(after, updated_at=now, version=before.version + 1)
-        _check_templates(tenant, {name: value for name, value in changes.items() if name in _TEMPLATES})
+        _check_templates(tenant, after, [name for name in _TEMPLATES if name in changes])
         ops = [*waitlists.change_ops(tenant, before, after, version), *_relinked(tenant, before, after, now)]
         _refusing_slug(after.slug if after.slug != before.slug else None, lambda: table.transact(ops))
         return after
@@ -75,18 +75,20 @@ def _relinked(tenant: Tenant, before: Waitlist, after: Waitlist, now: int) -> Se
     return [outbox.emit(tenant, events.WAITLIST_RELINKED, {"waitlist_id": after.id}, now)]
 
 
-def _check_templates(tenant: Tenant, named: Mapping[Any, str | None]) -> None:
+def _check_templates(tenant: Tenant, known: Waitlist, fields: Iterable[str]) -> None:
+    """Raises ValidationFailed where one of the fields names a template that is not there."""
     version = definitions.version(tenant)
+    named = {field: getattr(known, field) for field in fields}
     faults = [
-        detail(f"{name.removesuffix('_email_template_id')}_email_template_id", "unknown", "There is no such template.")
-        for name, template_id in named.items()
+        detail(field, "unknown", "There is no such template.")
+        for field, template_id in named.items()
         if template_id is not None and templates.find(tenant, template_id, version) is None
     ]
     if faults:
         raise ValidationFailed("The waitlist names what is not there.", details=faults)
 
 
-def _refusing_slug(slug: str | None, write: Any) -> None:
+def _refusing_slug(slug: str | None, write: Callable[[], None]) -> None:
     """Write. Raises Conflict where the slug, if one is claimed by the first operation, is taken."""
     try:
         write()

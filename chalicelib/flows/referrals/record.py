@@ -42,11 +42,15 @@ def run(tenant: Tenant, body: "NewConversion", now: int, receipt: Receipt) -> tu
 
 def _act(tenant: Tenant, asked: _Asked, now: int, receipt: Receipt) -> tuple[Conversion, bool]:
     from chalicelib.flows.referrals.answers import shown_conversion
+    from chalicelib.flows.referrals.read import show_conversions
 
     key = referrals.attribution_key(tenant, asked.referred.id, asked.program.id)
     stands = referrals.attribution(key, table.get(key))
     if stands is not None and stands.conversion_id is not None:
-        return _before(tenant, asked, stands.conversion_id), False
+        known = _before(tenant, asked, stands.conversion_id)
+        (shown,) = show_conversions(tenant, [known])
+        receipt.commit([], 200, shown.model_dump(mode="json"))
+        return known, False
     stands = _attributed(tenant, asked, stands, now)
     drafted = convert.draft(tenant, asked.program, stands, asked.done, now, by_itself=False)
     made = drafted.conversion

@@ -42,6 +42,7 @@ def run(tenant: Tenant, body: "NewConversion", now: int, receipt: Receipt) -> tu
 
 def _act(tenant: Tenant, asked: _Asked, now: int, receipt: Receipt) -> tuple[Conversion, bool]:
     from chalicelib.flows.referrals.answers import shown_conversion
+    from chalicelib.flows.referrals.read import show_conversions
 
     key = referrals.attribution_key(tenant, asked.referred.id, asked.program.id)
     stands = referrals.attribution(key, table.get(key))
@@ -49,7 +50,10 @@ def _act(tenant: Tenant, asked: _Asked, now: int, receipt: Receipt) -> tuple[Con
         stands = _attributed(tenant, asked, stands, now)
     # The same call may have been faster elsewhere, between the two reads.
     if stands.conversion_id is not None:
-        return _before(tenant, asked, stands.conversion_id), False
+        known = _before(tenant, asked, stands.conversion_id)
+        (shown,) = show_conversions(tenant, [known])
+        receipt.commit([], 200, shown.model_dump(mode="json"))
+        return known, False
     drafted = convert.draft(tenant, asked.program, stands, asked.done, now, by_itself=False)
     made = drafted.conversion
     answer = shown_conversion(made, made.referrer_id, made.referred_id, asked.referred.email)

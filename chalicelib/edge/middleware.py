@@ -14,7 +14,7 @@ from chalicelib.core import clock, ids
 from chalicelib.core.errors import MethodNotAllowed, NotFound
 from chalicelib.edge import errors, requests, responses
 from chalicelib.edge.requests import METHODS, Request
-from chalicelib.platform import deadline
+from chalicelib.platform import address, deadline
 from chalicelib.platform.observability import bind, log_failure, logger, unbind
 
 _current: ContextVar[Request] = ContextVar("request")
@@ -40,7 +40,7 @@ def around_http(raw: ChaliceRequest | None, get_response: Callable[[Any], Respon
         _let_through(event, request.method)
         token = _current.set(request)
         try:
-            with deadline.within(_DEADLINE):
+            with deadline.within(_DEADLINE), address.reached_at(request.reached_at):
                 response = _in_our_envelope(get_response(raw), request)
         finally:
             _current.reset(token)

@@ -36,12 +36,20 @@ class Request:
     route: str = ""
     full_path: str = ""
     """The path as the caller sees it: behind API Gateway's own address a stage stands before `path`."""
+    domain: str = ""
+    """The host as the gateway names it; not the caller's word."""
     by_basic: bool = False
     """True where the caller gave its key as the user name of HTTP Basic; set by authentication."""
     _body: str | bytes | None = field(default=None, repr=False)
     _is_base64: bool = False
     _payload: bytes | None = field(default=None, repr=False)
     _json: Any = field(default=_UNREAD, repr=False)
+
+    @property
+    def reached_at(self) -> str:
+        """The address before `path`, the stage included; empty where the gateway names no host."""
+        stage = self.full_path.removesuffix(self.path) if self.full_path.endswith(self.path) else ""
+        return f"https://{self.domain}{stage}" if self.domain else ""
 
     @property
     def payload(self) -> bytes:
@@ -93,6 +101,7 @@ def from_event(event: Mapping[str, Any], request_id: str) -> Request:
         request_id=request_id,
         route=str(context.get("resourcePath") or ""),
         full_path=str(context.get("path") or ""),
+        domain=str(context.get("domainName") or ""),
         _body=event.get("body"),
         _is_base64=bool(event.get("isBase64Encoded")),
     )

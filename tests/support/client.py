@@ -40,15 +40,22 @@ class Response:
 
 
 class Client:
-    """Calls by default with `key` and from 203.0.113.7; `stage` stands before each path in the address."""
+    """Calls by default with `key` and from 203.0.113.7; `stage` stands before each path in the address, and `domain` is
+    the host that the gateway names."""
 
     def __init__(
-        self, key: str | None = None, source_ip: str = "203.0.113.7", app: Chalice = product, stage: str = ""
+        self,
+        key: str | None = None,
+        source_ip: str = "203.0.113.7",
+        app: Chalice = product,
+        stage: str = "",
+        domain: str | None = None,
     ) -> None:
         self.key = key
         self.source_ip = source_ip
         self.app = app
         self.stage = stage
+        self.domain = domain
 
     def get(self, path: str, **options: Any) -> Response:
         return self.request("GET", path, **options)
@@ -84,7 +91,7 @@ class Client:
         path, _, in_path = path.partition("?")
         pairs = parse_qsl(in_path, keep_blank_values=True) + _pairs(query or {})
         event = _event(self.app, method, path, sent, pairs, body, source_ip or self.source_ip)
-        event["requestContext"]["path"] = f"{self.stage}{path}"
+        event["requestContext"] |= {"path": f"{self.stage}{path}", "domainName": self.domain}
         answer = self.app(event, None)
         lower = {name.lower(): value for name, value in answer["headers"].items()}
         return Response(answer["statusCode"], lower, answer["body"])

@@ -75,3 +75,18 @@ def test_the_body_is_parsed_once() -> None:
     request = request_of(body='{"a":1}')
     request.open_body(100)
     assert request.json() is request.json()
+
+
+@pytest.mark.parametrize(
+    ("context", "address"),
+    [
+        ({"domainName": "x.execute-api.test", "path": "/api/v1/track"}, "https://x.execute-api.test/api"),
+        ({"domainName": "api.acme.test", "path": "/v1/track"}, "https://api.acme.test"),
+        ({"path": "/v1/track"}, ""),
+        ({"domainName": "api.acme.test", "path": "/elsewhere"}, "https://api.acme.test"),
+    ],
+)
+def test_the_address_of_the_api_is_what_the_gateway_says_and_not_the_caller(
+    context: dict[str, str], address: str
+) -> None:
+    assert request_of(requestContext=context, headers={"Host": "evil.test"}).reached_at == address

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from chalicelib.core.errors import Unavailable
 from chalicelib.features.codes import model, store
 from chalicelib.features.codes.model import Code
-from chalicelib.platform.config import settings
+from chalicelib.platform.address import public_url
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import ConditionFailed, Op
 
@@ -49,4 +49,4 @@ def change_op(tenant: Tenant, code: str, **changed: str | None) -> Op:
 
 def url(base: str | None, code: str) -> str:
     """Where a code is shared: below the project's `referral_base_url`, or else at this deployment."""
-    return f"{(base or f'{settings().public_url}/r').rstrip('/')}/{code}"
+    return f"{(base or f'{public_url()}/r').rstrip('/')}/{code}"

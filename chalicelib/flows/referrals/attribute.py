@@ -63,7 +63,8 @@ def _follow(
     program = programs[of.parent_id]
     touch = Touch(at, of.item_id, of.code, of.contact_id, _text(ip), _text(agent))
     stands = run(tenant, program, str(event.data["contact_id"]), touch)
-    if stands is not None:
+    # A contact sends its code with all that it does; only the event by which it was referred asks for its history.
+    if stands is not None and stands.touch.name == touch.name:
         convert.look_back(tenant, program, stands)
 
 

@@ -36,7 +36,13 @@ def make(
         answer = shown_link(made, codes.url(project.referral_base_url, made.code), made.contact_id, 0)
         receipt.commit(ops, 201, answer.model_dump(mode="json"))
 
-    return referral_link.run(tenant, program, contact, project, channel, now, commit)
+    made, is_new = referral_link.run(tenant, program, contact, project, channel, now, commit)
+    if not is_new:
+        from chalicelib.flows.referrals.read import show_links
+
+        (answer,) = show_links(tenant, [made])
+        receipt.commit([], 200, answer.model_dump(mode="json"))
+    return made, is_new
 
 
 def find(tenant: Tenant, code: str) -> Link:

@@ -42,12 +42,18 @@ def run(tenant: Tenant, body: "NewConversion", now: int, receipt: Receipt) -> tu
 
 def _act(tenant: Tenant, asked: _Asked, now: int, receipt: Receipt) -> tuple[Conversion, bool]:
     from chalicelib.flows.referrals.answers import shown_conversion
+    from chalicelib.flows.referrals.read import show_conversions
 
     key = referrals.attribution_key(tenant, asked.referred.id, asked.program.id)
     stands = referrals.attribution(key, table.get(key))
-    if stands is not None and stands.conversion_id is not None:
-        return _before(tenant, asked, stands.conversion_id), False
-    stands = _attributed(tenant, asked, stands, now)
+    if stands is None or stands.conversion_id is None:
+        stands = _attributed(tenant, asked, stands, now)
+    # The same call may have been faster elsewhere, between the two reads.
+    if stands.conversion_id is not None:
+        known = _before(tenant, asked, stands.conversion_id)
+        (shown,) = show_conversions(tenant, [known])
+        receipt.commit([], 200, shown.model_dump(mode="json"))
+        return known, False
     drafted = convert.draft(tenant, asked.program, stands, asked.done, now, by_itself=False)
     made = drafted.conversion
     answer = shown_conversion(made, made.referrer_id, made.referred_id, asked.referred.email)

@@ -98,7 +98,7 @@ def create_link(call: Call[None, NewLink]) -> Reply:
 @router.get("/v1/referrals/links/{code}", scope="referrals:read", answer=LinkAnswer)
 def get_link(call: Call[None, None]) -> LinkAnswer:
     """Get a link by its code."""
-    return read.show_links(call.tenant, [link.find(call.tenant, call.path["code"])])[0]
+    return read.show_links(call.tenant, [read.link(call.tenant, call.path["code"])])[0]
 
 
 @router.get(

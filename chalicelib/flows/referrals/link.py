@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 from chalicelib.core import events
-from chalicelib.core.errors import NotFound, ValidationFailed, detail
+from chalicelib.core.errors import ValidationFailed, detail
 from chalicelib.features.codes import service as codes
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import service as referrals
@@ -43,15 +43,6 @@ def make(
         (answer,) = show_links(tenant, [made])
         receipt.commit([], 200, answer.model_dump(mode="json"))
     return made, is_new
-
-
-def find(tenant: Tenant, code: str) -> Link:
-    """The link with that code, however it is typed. Raises NotFound."""
-    found = codes.find(code)
-    link = None if found is None or found[0] != tenant else referrals.link(tenant, found[1].item_id)
-    if link is None:
-        raise NotFound("There is no such link.")
-    return link
 
 
 def follow(text: str, *, counts: bool) -> str | None:

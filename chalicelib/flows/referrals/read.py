@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from chalicelib.core.errors import NotFound
 from chalicelib.features.codes import service as codes
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import service as referrals
 from chalicelib.features.referrals.model import Conversion, Link, Reward
 from chalicelib.features.referrals.schemas import BoardQuery, ConversionsQuery, RewardsQuery
-from chalicelib.flows.referrals import link, people
+from chalicelib.flows.referrals import people
 from chalicelib.flows.referrals.answers import (
     BoardPage,
     BoardRow,
@@ -26,6 +27,15 @@ from chalicelib.platform.keys import Tenant
 def program(tenant: Tenant, program_id: str) -> ProgramDetail:
     """A program with its figures. Raises NotFound."""
     return detailed(referrals.get(tenant, program_id), referrals.figures(tenant, program_id))
+
+
+def link(tenant: Tenant, code: str) -> Link:
+    """The link with that code, however it is typed. Raises NotFound."""
+    found = codes.find(code)
+    known = None if found is None or found[0] != tenant else referrals.link(tenant, found[1].item_id)
+    if known is None:
+        raise NotFound("There is no such link.")
+    return known
 
 
 def links(tenant: Tenant, program_id: str, limit: int, cursor: str | None) -> tuple[list[LinkAnswer], str | None]:
@@ -55,7 +65,7 @@ def conversions_of_link(
     tenant: Tenant, code: str, limit: int, cursor: str | None
 ) -> tuple[list[ConversionAnswer], str | None]:
     """A page of a link's conversions, newest first, and the cursor of the next one. Raises NotFound."""
-    rows, following = referrals.conversions_of_link(tenant, link.find(tenant, code).id, limit, cursor)
+    rows, following = referrals.conversions_of_link(tenant, link(tenant, code).id, limit, cursor)
     return show_conversions(tenant, rows), following
 
 

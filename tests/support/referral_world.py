@@ -93,3 +93,35 @@ class ReferralWorld(MailWorld):
     def click(self, code: str, **headers: str) -> Any:
         """The answer to a person who follows a link."""
         return Client().get(f"/r/{code}", headers={"User-Agent": AGENT} | headers)
+
+
+def merge_of(world: ReferralWorld, stays: str, goes: str) -> None:
+    """Merge two contacts, told by their external ids or their own; nobody has heard of it yet."""
+    target, source = (each if each.startswith("cntct_") else world.id_of(each) for each in (stays, goes))
+    world.ok(world.client.post(f"/v1/contacts/{target}/merge", {"source_contact_id": source}))
+
+
+def shown_lines(world: ReferralWorld, status: str) -> list[tuple[str, Any]]:
+    """Kind and amount of each reward with that status."""
+    return sorted((row["kind"], row["amount"]) for row in world.rewards(status=status))
+
+
+def assert_ledger_adds_up(world: ReferralWorld) -> None:
+    """Each conversion that stands has given each side one reward, no other has, and all figures are theirs."""
+    rewards, approved = world.rewards(), world.conversions(status="approved")
+    given = sorted(
+        (row["conversion_id"], row["kind"])
+        for row in rewards
+        if row["status"] != "void" and row["kind"] != "tier_bonus"
+    )
+    assert given == sorted((row["id"], kind) for row in approved for kind in ("referee", "referrer"))
+    bonuses = [row for row in rewards if row["kind"] == "tier_bonus" and row["status"] != "void"]
+    given_once = {(row["contact_id"], row["amount"]) for row in bonuses}
+    assert len(given_once) == len(bonuses)
+    issued = [row["amount"] for row in rewards if row["status"] == "issued"]
+    figures, board = world.stats(), world.board()
+    assert (figures["total_rewards_issued"], figures["total_reward_amount"]) == (len(issued), sum(issued))
+    assert figures["total_conversions"] == len(approved) == sum(row["conversions"] for row in board)
+    assert figures["total_referrals"] == sum(row["referrals"] for row in board)
+    links = world.all(f"/v1/referrals/programs/{world.program}/links")
+    assert sum(row["conversions"] for row in links) == len(approved)

@@ -147,7 +147,7 @@ def hold_over(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
         except NotFound:
             timers.drop(tenant, owner_pk, timer)
             return
-        if timer.moment > now:
+        if timer.moment > now or timers.find(tenant, owner_pk, timer.name) != timer:
             return
         pending = [each for each in referrals.rewards(tenant, of.rewards).values() if each.status == "pending"]
         due = [each for each in pending if (each.due_at or 0) <= now]

@@ -1,12 +1,5 @@
 """The merge tag `referral_link`, codes that come with a waitlist's joins, and what an export has of both."""
 
-from typing import Any
-
-import pytest
-
-from chalicelib.platform import secrets
-from chalicelib.workers import jobs
-from tests.support import pipeline
 from tests.support.referral_world import ReferralWorld
 
 WITH_LINK = "<p>Share <a href='{{ referral_link }}'>{{ referral_link }}</a></p>"
@@ -83,37 +76,3 @@ def test_an_export_has_the_links_the_codes_that_a_contact_came_with_and_its_entr
         True,
     )
     assert [each["id"] for each in of_bob["waitlist_entries"]] == [entry["id"]]
-
-
-@pytest.fixture
-def without_the_secret(referring: ReferralWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The jobs' worker may not read the deployment's secret (infra/policies): nothing that derives from it is there."""
-    deliver = referring.deliver
-
-    def denied() -> bytes:
-        raise PermissionError
-
-    def deliver_without(handle: pipeline.Handler, event: dict[str, Any], time_left: int = pipeline.MINUTE) -> None:
-        if handle is not jobs.handle:
-            deliver(handle, event, time_left)
-            return
-        with monkeypatch.context() as patch:
-            patch.setattr(secrets, "_deployment_secret", denied)
-            secrets.derive.cache_clear()
-            deliver(handle, event, time_left)
-
-    monkeypatch.setattr(referring, "deliver", deliver_without)
-
-
-@pytest.mark.usefixtures("without_the_secret")
-def test_links_of_more_than_one_page_follow_their_program(referring: ReferralWorld) -> None:
-    codes = [referring.link(referring.contact(f"u{n}")) for n in range(27)]
-    path = f"/v1/referrals/programs/{referring.program}"
-    referring.ok(referring.client.patch(path, {"landing_url": "https://new.test/"}))
-    referring.settle()
-    assert {referring.click(each).headers["location"] for each in codes} == {
-        f"https://new.test/?ref={each}" for each in codes
-    }
-    referring.ok(referring.client.delete(path))
-    referring.settle()
-    assert {referring.click(each).status for each in codes} == {404}

@@ -60,7 +60,8 @@ def _follow(
     at: int,
     source: Source,
 ) -> None:
-    found = codes.find(code) if isinstance(code, str) else None
+    # A project without programs is not asked whose a code is: sites send one with all that their visitors do.
+    found = codes.find(code) if programs and isinstance(code, str) else None
     if found is None or found[0] != tenant or found[1].kind != "link" or found[1].parent_id not in programs:
         return
     of = found[1]

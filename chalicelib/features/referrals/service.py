@@ -300,6 +300,14 @@ def noted(tenant: Tenant, keys: Mapping[str, Key], items: Mapping[Key, Item], mo
     ]
 
 
+def move_sources(tenant: Tenant, source_id: str, heir_id: str) -> None:
+    """Let what came from one address for a contact that was merged count for its heir too. Raises ConditionFailed where
+    somebody else was faster."""
+    for key, item in store.sources(tenant, source_id):
+        to = Key(tenant.contact(heir_id).pk, key.sk)
+        table.transact(store.move_moments(key, item, to, table.get(to), _MOMENTS_KEPT))
+
+
 def _digest(value: str) -> str:
     """An address or a program's name as a part of a key; the events beside it have it in full."""
     return hashlib.blake2b(value.encode(), digest_size=16).hexdigest()

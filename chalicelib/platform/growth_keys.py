@@ -34,6 +34,7 @@ REFERRAL_SHARDS: Final = 4
 _CHANNEL = "CHANNEL#"
 _REFERRED = "REFERRED#"
 _REFERRER = "REFERRER#"
+_SOURCE = "SOURCE#"
 _OF_LINK = "CONV#"
 _ENTRY = "ENTRY#"
 _PLACE_DIGITS = 9
@@ -103,7 +104,11 @@ class GrowthKeys:
         return f"{self._root}#BOARD#{program_id}"
 
     def source(self, contact_id: str, program_id: str, kind: str, digest: str) -> Key:
-        return Key(self.contact(contact_id).pk, f"SOURCE#{program_id}#{kind}#{digest}")
+        return Key(self.contact(contact_id).pk, f"{_SOURCE}{program_id}#{kind}#{digest}")
+
+    def sources_all(self, contact_id: str) -> tuple[str, str]:
+        """Partition and sort-key prefix of these."""
+        return self.contact(contact_id).pk, _SOURCE
 
     def conversion(self, conversion_id: str) -> Key:
         return Key(f"{self._root}#CONV#{conversion_id}", "CONV")

@@ -87,3 +87,15 @@ def test_a_bonus_that_stands_keeps_its_moment_though_its_conversion_is_approved_
     assert sorted(statuses) == ["issued", "pending", "void"]
     referring.advance(clock.DAY)
     assert referring.stats()["total_reward_amount"] == 2 * (20 + 15) + 5
+
+
+@pytest.mark.parametrize(("issuing", "ends"), [("manual", "approved"), ("automatic", "issued")])
+def test_rewards_of_a_program_that_is_deleted_during_their_hold_are_issued_as_it_was_left(
+    referring: ReferralWorld, issuing: str, ends: str
+) -> None:
+    path = f"/v1/referrals/programs/{referring.program}"
+    referring.ok(referring.client.patch(path, {"reward_issuing": issuing}))
+    paid(referring, held(referring), "b1")
+    referring.ok(referring.client.delete(path))
+    referring.advance(7 * clock.DAY)
+    assert {row["status"] for row in referring.rewards()} == {ends}

@@ -317,3 +317,24 @@ def test_the_same_conversion_by_two_callers_at_once_is_one(referring: ReferralWo
     referring.settle()
     assert len(referring.conversions()) == 1
     assert len(referring.rewards()) == 2
+
+
+@pytest.mark.parametrize("path", ["links", "conversions"])
+def test_an_answer_that_made_nothing_is_remembered_by_its_idempotency_key_too(
+    referring: ReferralWorld, path: str
+) -> None:
+    alice, bob = referring.contact("alice"), referring.contact("bob")
+    code = referring.link(alice)
+    referring.convert(code, bob)
+    asked: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "links": ({"program_id": referring.program, "contact_id": alice, "channel": "email"}, {"channel": "other"}),
+        "conversions": ({"link_code": code, "referred_contact_id": bob}, {"metadata": {"plan": "x"}}),
+    }
+    (body, other), key = asked[path], {"Idempotency-Key": "k"}
+    first = referring.client.post(f"/v1/referrals/{path}", body, headers=key)
+    referring.click(code)
+    referring.settle()
+    again = referring.client.post(f"/v1/referrals/{path}", body, headers=key)
+    assert (first.status, again.status, again.json) == (200, 200, first.json)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert referring.client.post(f"/v1/referrals/{path}", {**body, **other}, headers=key).status == 409

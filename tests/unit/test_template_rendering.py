@@ -51,7 +51,7 @@ def mjml(inside: str) -> str:
         ("{{ contact.created_at | date: '%d %B %Y' }}", "15 January 2026"),
         ("{{ 1771840800 | date: '%Y' }}", "2026"),
         ("{{ 'gibberish' | date: '%Y' }}", "gibberish"),
-        ("{{ referral_link }}", ""),
+        ("{{ referral_link }}", SAMPLE["referral_link"]),
         ("{{ contact.__class__ }}{{ contact.email.__class__ }}", ""),
         ("{{ now }}", str(CONTEXT["now"])),
     ],

@@ -225,8 +225,15 @@ def forget_absorbed(tenant: Tenant, contact_id: str) -> bool:
     rows = table.query(key.pk, prefix=key.sk, limit=_ABSORBED_AT_ONCE).items
     for row in rows:
         source_id = row["SK"].removeprefix(key.sk)
-        for stays in (tenant.webhook("", source_id), tenant.mail(source_id, "")):
-            _erase_rows(stays.pk, prefix=stays.sk)
+        for pk, prefix in (
+            tenant.webhook("", source_id),
+            tenant.mail(source_id, ""),
+            # These move to the heir, and stay where it was gone by the time that the bus heard of the merge.
+            tenant.referred_all(source_id),
+            tenant.referrer_all(source_id),
+            tenant.sources_all(source_id),
+        ):
+            _erase_rows(pk, prefix=prefix)
         theirs = tenant.absorbed(source_id, "")
         while found := table.query(theirs.pk, prefix=theirs.sk, limit=_ABSORBED_AT_ONCE).items:
             handed = [absorbed_op(tenant, contact_id, each["SK"].removeprefix(theirs.sk)) for each in found]

@@ -5,7 +5,7 @@ The scores add up; a program holds what reaches its `review_score` (50 by defaul
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from chalicelib.core import clock
 from chalicelib.features.referrals.model import Reason
@@ -36,10 +36,25 @@ HUMAN_TAKES: Final = 3 * clock.SECOND
 WATCHED_FOR: Final = clock.DAY
 """Milliseconds within which conversions from one address are counted."""
 
+_IP_MAX = 64
+_AGENT_MAX = 256
+"""Characters: what an event says of where it came from is anybody's, and many of them are kept in one row."""
+
 _DOTLESS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
 """Domains whose mailboxes are the same with and without dots, and their one name."""
 
 _PHONE_DIGITS_MIN = 7
+
+
+class Source(NamedTuple):
+    """From where somebody came: the address, and the program by its name for itself."""
+
+    ip: str | None = None
+    agent: str | None = None
+
+
+NOWHERE: Final = Source()
+"""Nothing was said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,15 @@ class Evidence:
     per_source: int = 10
     took: int | None = None
     has_bounced: bool = False
+
+
+def came_from(context: Mapping[str, Any]) -> Source:
+    """What an event's context says of where it came from."""
+    ip, agent = context.get("ip"), context.get("userAgent") or context.get("user_agent")
+    return Source(
+        ip if isinstance(ip, str) and 0 < len(ip) <= _IP_MAX else None,
+        agent[:_AGENT_MAX] if isinstance(agent, str) and agent else None,
+    )
 
 
 def is_self(referrer: Known, referred: Known) -> bool:

@@ -139,7 +139,8 @@ def void(reward: Reward) -> Reward:
 def released(reward: Reward, program: Program | None, now: int) -> Reward:
     """A pending reward whose time has come: approved, and issued where that is not left to hand."""
     approved = replace(reward, status="approved", due_at=None)
-    return approved if program is not None and program.issuing == "manual" else issued(approved, now)
+    by_hand = reward.by_hand if program is None else program.issuing == "manual"
+    return approved if by_hand else issued(approved, now)
 
 
 def issued(reward: Reward, now: int) -> Reward:
@@ -185,6 +186,7 @@ class _Giver:
             status="pending",
             created_at=self.now,
             due_at=self.now + held,
+            by_hand=self.program.issuing == "manual",
         )
         return pending if held else released(pending, self.program, self.now)
 

@@ -213,7 +213,10 @@ class Conversion:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """One line of the ledger. Pending until `due_at`; a bonus that a merge crossed belongs to no conversion."""
+    """One line of the ledger. Pending until `due_at`; a bonus that a merge crossed belongs to no conversion.
+
+    `by_hand` is whether its program left the issuing to hand when it was given: that holds when the program is gone.
+    """
 
     id: str
     program_id: str
@@ -226,6 +229,7 @@ class Reward:
     due_at: int | None = None
     issued_at: int | None = None
     tier: int | None = None
+    by_hand: bool = False
     version: int = 0
 
 

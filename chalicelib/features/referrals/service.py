@@ -123,6 +123,12 @@ def links(tenant: Tenant, program_id: str, limit: int, after: str | None) -> tup
     return _page(tenant, "links", {"program": program_id}, tenant.link_partitions(program_id), limit, after, store.link)
 
 
+def some_links(tenant: Tenant, program_id: str, limit: int, before: str | None) -> tuple[list[Link], str | None]:
+    """The same for a job, which may not read the secret that cursors are signed with: where it goes on stands plain."""
+    page = _filled(tenant.link_partitions(program_id), limit, before, store.link)
+    return page.rows, page.position
+
+
 def clicks(tenant: Tenant, link_ids: Iterable[str]) -> dict[str, int]:
     """How often each link was followed."""
     names = {each: f"REFLINK#{each}" for each in link_ids}
@@ -294,6 +300,14 @@ def noted(tenant: Tenant, keys: Mapping[str, Key], items: Mapping[Key, Item], mo
     ]
 
 
+def move_sources(tenant: Tenant, source_id: str, heir_id: str) -> None:
+    """Let what came from one address for a contact that was merged count for its heir too. Raises ConditionFailed where
+    somebody else was faster."""
+    for key, item in store.sources(tenant, source_id):
+        to = Key(tenant.contact(heir_id).pk, key.sk)
+        table.transact(store.move_moments(key, item, to, table.get(to), _MOMENTS_KEPT))
+
+
 def _digest(value: str) -> str:
     """An address or a program's name as a part of a key; the events beside it have it in full."""
     return hashlib.blake2b(value.encode(), digest_size=16).hexdigest()
@@ -329,11 +343,16 @@ def _page(
     read: Callable[[Item | None], T | None],
 ) -> tuple[list[T], str | None]:
     before = None if after is None else cursor.decode(after, tenant, endpoint, filters)
+    page = _filled(partitions, limit, before, read)
+    return page.rows, cursor.encode(tenant, endpoint, filters, page.position) if page.position else None
 
+
+def _filled(
+    partitions: Sequence[str], limit: int, before: str | None, read: Callable[[Item | None], T | None]
+) -> Listed[T]:
     def hydrate(found: list[Entry]) -> list[T | None]:
         items = table.batch_get([entry.key for entry in found])
         return [read(items.get(entry.key)) for entry in found]
 
     span = Range() if before is None else Range(FIRST, before)
-    page: Listed[T] = fill(iter([Merge(partitions, "list", span, limit + 1)]), limit, hydrate)
-    return page.rows, cursor.encode(tenant, endpoint, filters, page.position) if page.position else None
+    return fill(iter([Merge(partitions, "list", span, limit + 1)]), limit, hydrate)

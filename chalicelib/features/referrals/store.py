@@ -290,3 +290,15 @@ def save_moments(key: Key, item: Item | None, kept: Sequence[int], ttl: int) -> 
     """Write the moments over the version that was read."""
     version = 0 if item is None else item["version"]
     return Put(key, {"moments": list(kept), "version": version + 1, "ttl": ttl}, _unchanged(version))
+
+
+def sources(tenant: Tenant, contact_id: str) -> list[tuple[Key, Item]]:
+    """The rows with moments of conversions that a contact has, read consistently."""
+    return [(Key(item["PK"], item["SK"]), item) for item in walk(*tenant.sources_all(contact_id))]
+
+
+def move_moments(key: Key, item: Item, to: Key, there: Item | None, most: int) -> list[Op]:
+    """Note the moments of one row in another, beside those that are there; refused where either was changed."""
+    joined = sorted([*item["moments"], *(there["moments"] if there else [])])[-most:]
+    ttl = max(item["ttl"], there["ttl"] if there else 0)
+    return [Delete(key, _unchanged(item["version"])), save_moments(to, there, joined, ttl)]

@@ -17,8 +17,17 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import ledger
 from chalicelib.features.referrals import service as referrals
-from chalicelib.features.referrals.fraud import is_self
-from chalicelib.features.referrals.model import Attribution, Program, Standing, Touch, counting, in_order, kept
+from chalicelib.features.referrals.fraud import Source, came_from, is_self
+from chalicelib.features.referrals.model import (
+    MAX_TOUCHES,
+    Attribution,
+    Program,
+    Standing,
+    Touch,
+    counting,
+    in_order,
+    kept,
+)
 from chalicelib.flows.referrals import convert, people, settle
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
@@ -33,18 +42,14 @@ def named(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     for event in told:
         context, properties = (_object(event.data.get(part)) for part in ("context", "properties"))
         code = context.get("referral_code") or properties.get("referral_code")
-        agent = context.get("userAgent") or context.get("user_agent")
-        _follow(tenant, programs, code, event, int(event.data["timestamp"]), context.get("ip"), agent)
+        _follow(tenant, programs, code, event, int(event.data["timestamp"]), came_from(context))
 
 
 def joined(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """Attribute contacts that have joined a waitlist with a program's code, on the bus."""
     programs = referrals.catalog(tenant).programs
     for event in told:
-        data = event.data
-        _follow(
-            tenant, programs, data.get("referral_code"), event, event.created_at, data.get("ip"), data.get("user_agent")
-        )
+        _follow(tenant, programs, event.data.get("referral_code"), event, event.created_at, came_from(event.data))
 
 
 def _follow(
@@ -53,15 +58,15 @@ def _follow(
     code: object,
     event: DomainEvent,
     at: int,
-    ip: object,
-    agent: object,
+    source: Source,
 ) -> None:
-    found = codes.find(code) if isinstance(code, str) else None
+    # A project without programs is not asked whose a code is: sites send one with all that their visitors do.
+    found = codes.find(code) if programs and isinstance(code, str) else None
     if found is None or found[0] != tenant or found[1].kind != "link" or found[1].parent_id not in programs:
         return
     of = found[1]
     program = programs[of.parent_id]
-    touch = Touch(at, of.item_id, of.code, of.contact_id, _text(ip), _text(agent))
+    touch = Touch(at, of.item_id, of.code, of.contact_id, *source)
     stands = run(tenant, program, str(event.data["contact_id"]), touch)
     # A contact sends its code with all that it does; only the event by which it was referred asks for its history.
     if stands is not None and stands.touch.name == touch.name:
@@ -86,7 +91,7 @@ def _attribute(tenant: Tenant, program: Program, contact_id: str, touch: Touch) 
         return before
     earlier = () if before is None else before.touches
     counts = counting([*_others(tenant, earlier, referred.id), touch], program.window)
-    touches = in_order((*earlier, touch)) if counts == touch else kept(earlier, touch)
+    touches = in_order((*earlier[: MAX_TOUCHES - 1], touch)) if counts == touch else kept(earlier, touch)
     if counts is None or (before is not None and (counts, touches) == (before.touch, before.touches)):
         return before
     after = replace(before or Attribution(program.id, referred.id, counts, ()), touch=counts, touches=touches)
@@ -147,7 +152,3 @@ def _others(tenant: Tenant, touches: Iterable[Touch], contact_id: str) -> list[T
 def _object(text: Any) -> dict[str, Any]:
     read = strict_json.stored(text) if isinstance(text, str) else None
     return read if isinstance(read, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

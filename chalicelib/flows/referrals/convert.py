@@ -8,13 +8,14 @@ what can't count. May be repeated: the attribution names the conversion that cam
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from chalicelib.core import strict_json
 from chalicelib.core.errors import ValidationFailed, detail
 from chalicelib.features.activity import service as activity
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import fraud, ledger
 from chalicelib.features.referrals import service as referrals
-from chalicelib.features.referrals.fraud import Evidence
+from chalicelib.features.referrals.fraud import NOWHERE, Evidence, Source
 from chalicelib.features.referrals.ledger import Change
 from chalicelib.features.referrals.model import Attribution, Conversion, Link, Passed, Program, Reason, Standing
 from chalicelib.flows.referrals import people, settle
@@ -49,12 +50,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What the referred contact did: `at` in ms; `took` since it was first known of, None where that says nothing."""
+    """What the referred contact did, `at` in ms; `source` counts where its attribution has no address."""
 
     event: str | None
     at: int
+    source: Source = NOWHERE
     metadata: str | None = None
-    took: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def on_activity(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """Convert attributed contacts by what they do, on the bus."""
     catalog = referrals.catalog(tenant)
     for event in told:
-        name, at = str(event.data["event"]), int(event.data["timestamp"])
+        name = str(event.data["event"])
         for program in catalog.converting(name):
             contact = people.active(tenant, str(event.data["contact_id"]))
             if contact is None:
@@ -87,7 +88,8 @@ def on_activity(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
             key = referrals.attribution_key(tenant, contact.id, program.id)
             found = referrals.attribution(key, table.get(key))
             if found is not None:
-                _by_itself(tenant, program, found, name, at)
+                source = fraud.came_from(strict_json.stored(event.data.get("context") or "{}"))
+                _by_itself(tenant, program, found, Done(name, int(event.data["timestamp"]), source))
 
 
 def look_back(tenant: Tenant, program: Program, attribution: Attribution) -> None:
@@ -100,18 +102,18 @@ def look_back(tenant: Tenant, program: Program, attribution: Attribution) -> Non
     if since >= until:
         return
     pages = activity.history(tenant, contact.lineage, name, since=since, until=until)
-    first = min((event.timestamp for page in pages for event in page), default=None)
+    first = min((event for page in pages for event in page), key=lambda each: (each.timestamp, each.id), default=None)
     if first is not None:
-        _by_itself(tenant, program, attribution, name, first)
+        _by_itself(tenant, program, attribution, Done(name, first.timestamp, fraud.came_from(first.context)))
 
 
-def _by_itself(tenant: Tenant, program: Program, attribution: Attribution, name: str, at: int) -> None:
+def _by_itself(tenant: Tenant, program: Program, attribution: Attribution, done: Done) -> None:
     def act() -> None:
         key = referrals.attribution_key(tenant, attribution.contact_id, program.id)
         stands = referrals.attribution(key, table.get(key))
-        if stands is None or stands.conversion_id is not None or at < stands.judged_from:
+        if stands is None or stands.conversion_id is not None or done.at < stands.judged_from:
             return
-        now, done = projects.now(tenant), Done(name, at)
+        now = projects.now(tenant)
         try:
             ops = draft(tenant, program, stands, done, now, by_itself=True).ops
         except Refused as refused:
@@ -153,7 +155,7 @@ def draft(
     tenant: Tenant, program: Program, attribution: Attribution, done: Done, now: int, *, by_itself: bool
 ) -> Drafted:
     """The conversion that this makes, and what writes it over the attribution that was read. Raises Refused."""
-    read = _read(tenant, program, attribution, done.at)
+    read = _read(tenant, program, attribution, done)
     _refuse(program, attribution, read, done.at)
     evidence = Evidence(
         referrer=known(read.referrer),
@@ -185,24 +187,26 @@ def draft(
     return Drafted(change.conversion or conversion, ops)
 
 
-def check(tenant: Tenant, program: Program, attribution: Attribution, at: int) -> None:
+def check(tenant: Tenant, program: Program, attribution: Attribution, done: Done) -> None:
     """Raises Refused where a conversion by that attribution can't count."""
-    _refuse(program, attribution, _read(tenant, program, attribution, at), at)
+    _refuse(program, attribution, _read(tenant, program, attribution, done), done.at)
 
 
-def _read(tenant: Tenant, program: Program, attribution: Attribution, at: int) -> _Read:
+def _read(tenant: Tenant, program: Program, attribution: Attribution, done: Done) -> _Read:
     referrer = people.active(tenant, attribution.touch.referrer_id)
     referred = people.active(tenant, attribution.contact_id)
     if referrer is None or referred is None:
         raise Refused("contact_gone")
-    sources = referrals.source_keys(tenant, referrer.id, program.id, *_source(tenant, attribution, referred))
+    touch = attribution.touch
+    source = done.source if touch.ip is None else Source(touch.ip, touch.agent)
+    sources = referrals.source_keys(tenant, referrer.id, program.id, *source)
     standing = referrals.standing_key(tenant, referrer.id, program.id)
     items = table.batch_get([standing, *sources.values()])
     return _Read(
         referrer,
         referred,
-        referrals.standing(standing, items.get(standing)) or Standing(program.id, referrer.id, at),
-        referrals.link(tenant, attribution.touch.link_id),
+        referrals.standing(standing, items.get(standing)) or Standing(program.id, referrer.id, done.at),
+        referrals.link(tenant, touch.link_id),
         sources,
         items,
     )
@@ -218,14 +222,3 @@ def _refuse(program: Program, attribution: Attribution, read: _Read, at: int) ->
         raise Refused("window_over")
     if cap is not None and read.standing.conversions >= cap:
         raise Refused("cap_reached")
-
-
-def _source(tenant: Tenant, attribution: Attribution, referred: Contact) -> tuple[str | None, str | None]:
-    """The address and the program that the referred contact came with; the latest of its events tells them, where its
-    attribution does not."""
-    if attribution.touch.ip is not None:
-        return attribution.touch.ip, attribution.touch.agent
-    latest = activity.recent(tenant, referred.lineage, 1)
-    context = latest[0].context if latest else {}
-    ip, agent = context.get("ip"), context.get("userAgent") or context.get("user_agent")
-    return ip if isinstance(ip, str) else None, agent if isinstance(agent, str) else None

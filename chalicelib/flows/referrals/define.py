@@ -76,16 +76,16 @@ def rewrite(tenant: Tenant, data: Mapping[str, Any], has_time: Callable[[], bool
 
     The links of a program that is gone are removed.
     """
-    following = data.get("cursor")
+    following = data.get("before")
     while True:
         program = referrals.find(tenant, data["program_id"])
-        some, following = referrals.links(tenant, data["program_id"], _AT_ONCE, following)
+        some, following = referrals.some_links(tenant, data["program_id"], _AT_ONCE, following)
         for each in some:
             _rewrite(tenant, each, program)
         if following is None:
             return None
         if not has_time():
-            return dict(data) | {"cursor": following}
+            return dict(data) | {"before": following}
 
 
 def _rewrite(tenant: Tenant, link: Link, program: Program | None) -> None:

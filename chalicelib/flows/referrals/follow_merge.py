@@ -32,6 +32,8 @@ def _move(tenant: Tenant, source_id: str) -> None:
     if heir is None or heir.id == source_id:
         return
     _move_links(tenant, source_id, heir.id)
+    if heir.status == "active":
+        referrals.retried(lambda: referrals.move_sources(tenant, source_id, heir.id))
     for standing in referrals.standings(tenant, source_id):
         referrals.retried(lambda one=standing: _move_standing(tenant, source_id, one.program_id))  # type: ignore[misc]
     for each in referrals.attributions(tenant, source_id):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from chalicelib.core.errors import NotFound
 from chalicelib.features.codes import service as codes
+from chalicelib.features.contacts import service as contacts
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import service as referrals
 from chalicelib.features.referrals.model import Conversion, Link, Reward
@@ -83,17 +84,15 @@ def show_conversions(tenant: Tenant, rows: Sequence[Conversion]) -> list[Convers
 
 def rewards(tenant: Tenant, query: RewardsQuery) -> tuple[list[RewardAnswer], str | None]:
     """A page of the ledger, newest first, and the cursor of the next one."""
-    kept: dict[str, str] = {}
+    # What those have got whom a contact has absorbed is that contact's.
+    wanted = None if query.contact_id is None else {query.contact_id, *contacts.absorbed(tenant, query.contact_id)}
 
     def is_wanted(reward: Reward) -> bool:
-        if query.program_id not in (None, reward.program_id) or query.kind not in (None, reward.kind):
-            return False
-        if query.contact_id is None:
-            return True
-        if reward.contact_id not in kept:
-            leads, _ = people.shown(tenant, [reward.contact_id])
-            kept.update({reward.contact_id: leads.get(reward.contact_id, reward.contact_id)})
-        return query.contact_id in (reward.contact_id, kept[reward.contact_id])
+        return (
+            query.program_id in (None, reward.program_id)
+            and query.kind in (None, reward.kind)
+            and (wanted is None or reward.contact_id in wanted)
+        )
 
     filters = {"program": query.program_id, "contact": query.contact_id, "kind": query.kind}
     rows, following = referrals.rewards_page(tenant, query.status, filters, is_wanted, query.limit, query.cursor)

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 from chalicelib.core import strict_json
 from chalicelib.core.errors import ValidationFailed, detail
+from chalicelib.features.activity import service as activity
 from chalicelib.features.codes import service as codes
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.referrals import service as referrals
+from chalicelib.features.referrals.fraud import NOWHERE, Source, came_from
 from chalicelib.features.referrals.model import Attribution, Conversion, Program, Touch
 from chalicelib.flows.referrals import attribute, convert, people
 from chalicelib.flows.referrals.convert import Done, Refused
@@ -80,7 +82,7 @@ def _attributed(tenant: Tenant, asked: _Asked, stands: Attribution | None, now: 
     if stands is not None and stands.touch.link_id == asked.wanted.link_id:
         raise Refused("window_over")
     wanted = Attribution(asked.program.id, asked.referred.id, asked.wanted, (asked.wanted,))
-    convert.check(tenant, asked.program, wanted, now)
+    convert.check(tenant, asked.program, wanted, asked.done)
     made = attribute.run(tenant, asked.program, asked.referred.id, asked.wanted)
     if made is None:
         raise Refused("contact_gone")
@@ -101,6 +103,13 @@ def _asked(tenant: Tenant, body: "NewConversion", now: int) -> _Asked:
     done = Done(
         body.conversion_event or program.conversion_event,
         now,
+        _source(tenant, referred),
         strict_json.dumps(body.metadata) if body.metadata else None,
     )
     return _Asked(program, owner, referred, wanted, done)
+
+
+def _source(tenant: Tenant, referred: Contact) -> Source:
+    """Where the latest of the contact's events came from."""
+    latest = activity.recent(tenant, referred.lineage, 1)
+    return came_from(latest[0].context) if latest else NOWHERE

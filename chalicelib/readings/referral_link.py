@@ -41,13 +41,15 @@ def run(
         known = referrals.channel_link(tenant, contact.id, program.id, channel)
         if known is not None:
             return known, False
+        # As it is now: it may have been changed since it was read, or since the attempt before.
+        stands = referrals.find(tenant, program.id) or program
         code = codes.draft(_name(contact), contact.traits.get("company") or project.name, length)
         made = Link(ids.new_id("ref_link"), code, program.id, contact.id, channel, now)
         data = {"link_id": made.id, "link_code": code, "program_id": program.id, "contact_id": contact.id}
         ops: list[Op] = [
-            codes.claim_op(tenant, Code(code, "link", program.id, contact.id, made.id, program.landing_url)),
+            codes.claim_op(tenant, Code(code, "link", program.id, contact.id, made.id, stands.landing_url)),
             *referrals.put_link(tenant, made),
-            referrals.still_defined(tenant, program),
+            referrals.still_defined(tenant, stands),
             Check(contacts.key(tenant, contact.id), attr("status").eq("active")),
             outbox.emit(tenant, events.REFERRAL_LINK_CREATED, data | {"channel": channel}, now),
         ]

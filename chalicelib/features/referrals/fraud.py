@@ -18,8 +18,8 @@ EMAIL_VARIANT: Final = Reason("email_variant", 60)
 
 DISPOSABLE_DOMAIN: Final = Reason("disposable_domain", 50)
 MANY_FROM_ONE_IP: Final = Reason("many_from_one_ip", 60)
-MANY_FROM_ONE_AGENT: Final = Reason("many_from_one_user_agent", 20)
-"""Recorded, and no more by itself: whole offices have one browser."""
+MANY_FROM_ONE_AGENT: Final = Reason("many_from_one_user_agent", 15)
+"""Recorded, and no more, haste beside it included: half the world has one browser."""
 
 FASTER_THAN_HUMAN: Final = Reason("faster_than_human", 30)
 """From being unknown to having converted in less time than a form takes."""
@@ -103,7 +103,7 @@ def reasons(evidence: Evidence) -> tuple[Reason, ...]:
         DISPOSABLE_DOMAIN: any(is_disposable(each) for each in theirs.emails),
         MANY_FROM_ONE_IP: evidence.earlier.get("ip", 0) >= evidence.per_source,
         MANY_FROM_ONE_AGENT: evidence.earlier.get("agent", 0) >= evidence.per_source,
-        FASTER_THAN_HUMAN: evidence.took is not None and evidence.took < HUMAN_TAKES,
+        FASTER_THAN_HUMAN: evidence.took is not None and 0 <= evidence.took < HUMAN_TAKES,
         FIRST_MAIL_BOUNCED: evidence.has_bounced,
     }
     return tuple(reason for reason, holds in found.items() if holds)

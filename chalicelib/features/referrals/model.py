@@ -191,7 +191,6 @@ class Conversion:
     id: str
     program_id: str
     link_id: str
-    code: str
     referrer_id: str
     referred_id: str
     attributed_at: int

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StrictFloat, StrictInt
 
 from chalicelib.core import strict_json
 from chalicelib.core.bounds import MAX_NAME_BYTES, has_control
+from chalicelib.core.errors import ValidationFailed, detail
 from chalicelib.core.schema import Body, Line, NotNull, PageQuery
 from chalicelib.features.referrals.model import (
     MAX_TIERS,
@@ -259,8 +260,9 @@ def changes(patch: ProgramPatch, before: Program) -> dict[str, Any]:
         changed["issuing"] = patch.reward_issuing
     if {"reward_type", "reward_amount", "reward_currency"} & sent:
         stands = reward_fields(before.reward)
-        merged = [getattr(patch, name) if name in sent else stands[name] for name in stands]
-        changed["reward"] = _reward(*merged)
+        merged = {name: getattr(patch, name) if name in sent else stands[name] for name in stands}
+        ends = "reward_amount" in sent and patch.reward_amount is None
+        changed["reward"] = None if ends else _reward(*merged.values())
     if "referee_reward" in sent:
         changed["referee_reward"] = _prize(patch.referee_reward)
     if patch.tiers is not None:
@@ -271,6 +273,9 @@ def changes(patch: ProgramPatch, before: Program) -> dict[str, Any]:
 
 
 def _reward(kind: str | None, value: int | float | None, currency: str | None) -> Prize | None:
+    if value is None and (kind is not None or currency is not None):
+        message = "A reward has an amount."
+        raise ValidationFailed(message, details=[detail("reward_amount", "missing", message)])
     return None if value is None else Prize(kind or "credit", units(value), currency)
 
 

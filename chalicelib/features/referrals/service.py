@@ -113,6 +113,12 @@ def link(tenant: Tenant, link_id: str) -> Link | None:
     return store.link(table.get(tenant.link(link_id)))
 
 
+def links_named(tenant: Tenant, link_ids: Iterable[str]) -> dict[str, Link]:
+    """Links by id, those left out that are gone; read consistently."""
+    found = [store.link(item) for item in table.batch_get(tenant.link(each) for each in link_ids).values()]
+    return {each.id: each for each in found if each is not None}
+
+
 def links_of(tenant: Tenant, contact_id: str) -> list[tuple[Key, Link | None]]:
     """The rows that name the links of a contact, with the links that are there."""
     return store.links_of(tenant, contact_id)
@@ -217,6 +223,17 @@ def conversions_of_link(
     rows = table.batch_get(tenant.conversion(each) for each in found[:limit])
     shown = [each for one in found[:limit] if (each := store.conversion(rows.get(tenant.conversion(one)))) is not None]
     return shown, cursor.encode(tenant, "link", filters, found[limit - 1]) if len(found) > limit else None
+
+
+def conversions_and_rewards(
+    tenant: Tenant, conversion_ids: Iterable[str], link_ids: Iterable[str]
+) -> tuple[list[Conversion], dict[str, Reward]]:
+    """These conversions and all of these links, the oldest first, with what was given for them the last time."""
+    wanted = {*conversion_ids, *(each for link_id in link_ids for each in store.conversion_ids(tenant, link_id))}
+    rows = table.batch_get(tenant.conversion(each) for each in sorted(wanted))
+    found = [each for item in rows.values() if (each := store.conversion(item)) is not None]
+    found.sort(key=lambda each: each.id)
+    return found, store.rewards(tenant, [reward_id for each in found for reward_id in each.rewards])
 
 
 def reward(tenant: Tenant, reward_id: str) -> Reward:

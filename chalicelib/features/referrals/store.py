@@ -244,6 +244,12 @@ def save_conversion(tenant: Tenant, after: Conversion) -> list[Op]:
     return ops
 
 
+def conversion_ids(tenant: Tenant, link_id: str) -> list[str]:
+    """The conversions of a link, the oldest first."""
+    pk, prefix = tenant.conversions_of_link(link_id)
+    return [item["SK"].removeprefix(prefix) for item in walk(pk, prefix)]
+
+
 def conversion(item: Item | None) -> Conversion | None:
     """The conversion that a row stands for."""
     if item is None:

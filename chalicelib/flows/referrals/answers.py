@@ -120,7 +120,7 @@ class ConversionAnswer(Answer):
 
     id: Annotated[str, Field(examples=["ref_conv_01j8x2m4k00000000000000000"])]
     program_id: str
-    link_code: str
+    link_code: Annotated[str | None, Field(description="Null where the link is gone, with its contact or program.")]
     referrer_contact_id: str
     referred_contact_id: str
     referred_email: Annotated[str | None, Field(description="Null where the contact has none, or is gone.")]
@@ -224,12 +224,14 @@ def shown_link(link: Link, url: str, contact_id: str, clicks: int) -> LinkAnswer
     )
 
 
-def shown_conversion(conversion: Conversion, referrer: str, referred: str, email: str | None) -> ConversionAnswer:
-    """The conversion, of the contacts that its own lead to by now."""
+def shown_conversion(
+    conversion: Conversion, code: str | None, referrer: str, referred: str, email: str | None
+) -> ConversionAnswer:
+    """The conversion, of the contacts that its own lead to by now; `code` is that of its link."""
     return ConversionAnswer(
         id=conversion.id,
         program_id=conversion.program_id,
-        link_code=conversion.code,
+        link_code=code,
         referrer_contact_id=referrer,
         referred_contact_id=referred,
         referred_email=email,

@@ -41,7 +41,7 @@ def named(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     programs = referrals.catalog(tenant).programs
     for event in told:
         context, properties = (_object(event.data.get(part)) for part in ("context", "properties"))
-        code = context.get("referral_code") or properties.get("referral_code")
+        code = _text(context.get("referral_code")) or _text(properties.get("referral_code"))
         _follow(tenant, programs, code, event, int(event.data["timestamp"]), came_from(context))
 
 
@@ -80,13 +80,19 @@ def run(tenant: Tenant, program: Program, contact_id: str, touch: Touch) -> Attr
 
 
 def _attribute(tenant: Tenant, program: Program, contact_id: str, touch: Touch) -> Attribution | None:
+    key = referrals.attribution_key(tenant, contact_id, program.id)
+    before = referrals.attribution(key, table.get(key))
+    if before is not None and before.conversion_id is not None:
+        # Nothing more of it changes by a code: the cheap way out of most events that bring one.
+        return before
     referred, referrer = people.active(tenant, contact_id), people.active(tenant, touch.referrer_id)
     if referred is None:
         return None
-    key = referrals.attribution_key(tenant, referred.id, program.id)
-    before = referrals.attribution(key, table.get(key))
-    if before is not None and before.conversion_id is not None:
-        return before
+    if referred.id != contact_id:
+        key = referrals.attribution_key(tenant, referred.id, program.id)
+        before = referrals.attribution(key, table.get(key))
+        if before is not None and before.conversion_id is not None:
+            return before
     if referrer is None or referrer.id == referred.id or is_self(known(referrer), known(referred)):
         return before
     earlier = () if before is None else before.touches
@@ -152,3 +158,7 @@ def _others(tenant: Tenant, touches: Iterable[Touch], contact_id: str) -> list[T
 def _object(text: Any) -> dict[str, Any]:
     read = strict_json.stored(text) if isinstance(text, str) else None
     return read if isinstance(read, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

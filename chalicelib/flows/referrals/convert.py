@@ -139,7 +139,6 @@ def _conversion(attribution: Attribution, done: Done, now: int) -> Conversion:
         id=referrals.new_conversion_id(),
         program_id=attribution.program_id,
         link_id=attribution.touch.link_id,
-        code=attribution.touch.code,
         referrer_id=attribution.touch.referrer_id,
         referred_id=attribution.contact_id,
         event=done.event,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.core.errors import Conflict, NotFound
+from chalicelib.features.contacts import service as contacts
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import fraud, ledger
 from chalicelib.features.referrals import service as referrals
@@ -153,7 +154,12 @@ def hold_over(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
         due = [each for each in pending if (each.due_at or 0) <= now]
         following = ledger.next_due(each for each in pending if each not in due)
         program = referrals.find(tenant, of.program_id)
-        released = [ledger.released(each, program, now) for each in due]
+        leads = contacts.heirs(tenant, {each.contact_id for each in due})
+        there = {each for each, into in leads.items() if people.active(tenant, into) is not None}
+        # Nothing is owed to whoever is gone.
+        released = [
+            ledger.released(each, program, now) if each.contact_id in there else ledger.void(each) for each in due
+        ]
         timed = (
             timers.taken_ops(tenant, owner_pk, timer)
             if following is None

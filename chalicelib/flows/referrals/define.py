@@ -92,12 +92,15 @@ def _rewrite(tenant: Tenant, link: Link, program: Program | None) -> None:
     ops: list[Op] = (
         [codes.remove_op(tenant, link.code), referrals.remove_link(tenant, link)]
         if program is None
-        else [codes.change_op(tenant, link.code, landing_url=program.landing_url)]
+        else [
+            codes.change_op(tenant, link.code, landing_url=program.landing_url),
+            referrals.still_defined(tenant, program),
+        ]
     )
     try:
         table.transact(ops)
     except ConditionFailed:
-        # The code went with its contact.
+        # The code went with its contact, or a change of the program has come after, whose own job does this.
         return
 
 

@@ -8,6 +8,8 @@ from chalicelib.core.clock import iso
 from chalicelib.core.schema import Answer
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.referrals import service as referrals
+from chalicelib.flows.referrals import read
+from chalicelib.flows.referrals.answers import ConversionAnswer, RewardAnswer
 from chalicelib.platform.keys import Tenant
 
 
@@ -33,23 +35,27 @@ class HeldTouch(Answer):
 
 
 class HeldReferrals(Answer):
-    """Links, and codes that the contact came with."""
+    """Links, codes that the contact came with, conversions on either side of which it is, and its rewards."""
 
     links: list[HeldLink]
     referred_by: list[HeldTouch]
+    conversions: list[ConversionAnswer]
+    rewards: list[RewardAnswer]
 
 
-NOTHING = HeldReferrals(links=[], referred_by=[])
+NOTHING = HeldReferrals(links=[], referred_by=[], conversions=[], rewards=[])
 
 
 def run(tenant: Tenant, contact_id: str) -> HeldReferrals:
     """All of it."""
     found = [link for _, link in referrals.links_of(tenant, contact_id) if link is not None]
-    came = [
-        (each.program_id, touch, touch == each.touch)
-        for each in referrals.attributions(tenant, contact_id)
-        for touch in each.touches
-    ]
+    attributions = referrals.attributions(tenant, contact_id)
+    came = [(each.program_id, touch, touch == each.touch) for each in attributions for touch in each.touches]
+    own = [each.conversion_id for each in attributions if each.conversion_id is not None]
+    made, given = referrals.conversions_and_rewards(tenant, own, [link.id for link in found])
+    standings = referrals.standings(tenant, contact_id)
+    given |= referrals.rewards(tenant, [bonus for each in standings for bonus in each.bonuses.values()])
+    shown = read.show_rewards(tenant, list(given.values()))
     leads = contacts.heirs(tenant, {touch.referrer_id for _, touch, _ in came})
     return HeldReferrals(
         links=[
@@ -70,4 +76,6 @@ def run(tenant: Tenant, contact_id: str) -> HeldReferrals:
             )
             for program_id, touch, counts in came
         ],
+        conversions=read.show_conversions(tenant, made),
+        rewards=[each for each in shown if each.contact_id == contact_id],
     )

@@ -61,9 +61,10 @@ def follow(text: str, *, counts: bool) -> str | None:
 
 
 def with_ref(url: str, code: str) -> str:
-    """The address with `ref` added to its query, which else stays as it is."""
+    """The address with `ref` in its query, in the place of one that was there; else that stays as it is."""
     parts = urlsplit(url)
-    query = f"{parts.query}&ref={code}" if parts.query else f"ref={code}"
+    others = [each for each in parts.query.split("&") if each and each.partition("=")[0] != "ref"]
+    query = "&".join([*others, f"ref={code}"])
     return urlunsplit(parts._replace(query=query, path=parts.path or "/"))
 
 

@@ -74,11 +74,13 @@ def show_conversions(tenant: Tenant, rows: Sequence[Conversion]) -> list[Convers
     """Conversions as their callers see them."""
     sides = [side for each in rows for side in (each.referrer_id, each.referred_id)]
     leads, there = people.shown(tenant, sides)
+    links_of = referrals.links_named(tenant, {each.link_id for each in rows})
     shown = []
     for each in rows:
         referrer, referred = (leads.get(side, side) for side in (each.referrer_id, each.referred_id))
         email = there[referred].email if referred in there else None
-        shown.append(shown_conversion(each, referrer, referred, email))
+        of = links_of.get(each.link_id)
+        shown.append(shown_conversion(each, None if of is None else of.code, referrer, referred, email))
     return shown
 
 

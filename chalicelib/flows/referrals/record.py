@@ -58,7 +58,7 @@ def _act(tenant: Tenant, asked: _Asked, now: int, receipt: Receipt) -> tuple[Con
         return known, False
     drafted = convert.draft(tenant, asked.program, stands, asked.done, now, by_itself=False)
     made = drafted.conversion
-    answer = shown_conversion(made, made.referrer_id, made.referred_id, asked.referred.email)
+    answer = shown_conversion(made, asked.wanted.code, made.referrer_id, made.referred_id, asked.referred.email)
     receipt.commit(drafted.ops, 201, answer.model_dump(mode="json"))
     return made, True
 

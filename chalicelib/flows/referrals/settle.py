@@ -23,7 +23,7 @@ def ops(tenant: Tenant, program_id: str, change: Change, link: Link | None, now:
         written += referrals.save_conversion(tenant, change.conversion)
         written += _timer_ops(tenant, change.conversion, change.due_at)
         if change.conversion.status == "approved":
-            written.append(outbox.emit(tenant, events.REFERRAL_CONVERTED, converted(change.conversion), now))
+            written.append(outbox.emit(tenant, events.REFERRAL_CONVERTED, converted(change.conversion, link), now))
     if link is not None and (delta := change.figures.get(ledger.CONVERSIONS, 0)):
         written.append(referrals.count_conversion(tenant, link.id, delta))
     return [*written, *tallied(tenant, program_id, change.figures, now), *issued(tenant, change.rewards, now)]
@@ -54,14 +54,14 @@ def issued(tenant: Tenant, rewards: Sequence[Reward], now: int) -> list[Op]:
     ]
 
 
-def converted(conversion: Conversion) -> dict[str, Any]:
-    """What is told of a conversion."""
+def converted(conversion: Conversion, link: Link | None) -> dict[str, Any]:
+    """What is told of a conversion; its link is gone where the referrer is."""
     return {
         "contact_id": conversion.referred_id,
         "conversion_id": conversion.id,
         "program_id": conversion.program_id,
         "link_id": conversion.link_id,
-        "link_code": conversion.code,
+        "link_code": None if link is None else link.code,
         "referrer_contact_id": conversion.referrer_id,
         "conversion_event": conversion.event,
         "converted_at": conversion.converted_at,

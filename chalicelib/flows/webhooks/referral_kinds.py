@@ -41,7 +41,7 @@ class LinkConverted(OfContact):
     conversion_id: str
     program_id: str
     link_id: str
-    link_code: str
+    link_code: Annotated[str | None, Field(description="Null where the link is gone, with its contact.")]
     referrer_contact_id: str
     conversion_event: str | None
     converted_at: str

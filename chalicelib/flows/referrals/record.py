@@ -46,12 +46,14 @@ def _act(tenant: Tenant, asked: _Asked, now: int, receipt: Receipt) -> tuple[Con
 
     key = referrals.attribution_key(tenant, asked.referred.id, asked.program.id)
     stands = referrals.attribution(key, table.get(key))
-    if stands is not None and stands.conversion_id is not None:
+    if stands is None or stands.conversion_id is None:
+        # Somebody else may have recorded it since.
+        stands = _attributed(tenant, asked, stands, now)
+    if stands.conversion_id is not None:
         known = _before(tenant, asked, stands.conversion_id)
         (shown,) = show_conversions(tenant, [known])
         receipt.commit([], 200, shown.model_dump(mode="json"))
         return known, False
-    stands = _attributed(tenant, asked, stands, now)
     drafted = convert.draft(tenant, asked.program, stands, asked.done, now, by_itself=False)
     made = drafted.conversion
     answer = shown_conversion(made, made.referrer_id, made.referred_id, asked.referred.email)

@@ -73,10 +73,7 @@ def _before(tenant: Tenant, asked: _Asked, conversion_id: str) -> Conversion:
 def _attributed(tenant: Tenant, asked: _Asked, stands: Attribution | None, now: int) -> Attribution:
     """The contact's attribution to the owner of the link, made now where there is none, or none any more."""
     if stands is not None and now <= stands.touch.at + asked.program.window:
-        referrer = people.active(tenant, stands.touch.referrer_id)
-        if referrer is not None and referrer.id != asked.owner.id:
-            raise Refused("already_referred")
-        return stands
+        return _if_by_owner(tenant, asked, stands)
     if stands is not None and stands.touch.link_id == asked.wanted.link_id:
         raise Refused("window_over")
     wanted = Attribution(asked.program.id, asked.referred.id, asked.wanted, (asked.wanted,))
@@ -84,7 +81,16 @@ def _attributed(tenant: Tenant, asked: _Asked, stands: Attribution | None, now: 
     made = attribute.run(tenant, asked.program, asked.referred.id, asked.wanted)
     if made is None:
         raise Refused("contact_gone")
-    return made
+    return _if_by_owner(tenant, asked, made)
+
+
+def _if_by_owner(tenant: Tenant, asked: _Asked, stands: Attribution) -> Attribution:
+    """The attribution, where it is to the owner of the link, or to somebody who is gone. Raises Refused."""
+    by = stands.touch.referrer_id
+    referrer = asked.owner if by == asked.owner.id else people.active(tenant, by)
+    if referrer is not None and referrer.id != asked.owner.id:
+        raise Refused("already_referred")
+    return stands
 
 
 def _asked(tenant: Tenant, body: "NewConversion", now: int) -> _Asked:

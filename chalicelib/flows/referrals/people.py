@@ -1,7 +1,10 @@
 """The two sides of a referral as they stand now, and what is known of each. Reads only."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
 
+from chalicelib.features.activity import service as activity
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact, anonymous_id_of
 from chalicelib.features.messaging import service as messaging
@@ -10,6 +13,9 @@ from chalicelib.features.referrals.fraud import Known
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, attr
+
+_LOOKED_AT: Final = 25
+"""Events."""
 
 
 def active(tenant: Tenant, contact_id: str) -> Contact | None:
@@ -38,6 +44,13 @@ def known(contact: Contact) -> Known:
         devices=frozenset(devices | contact.ceding.keys()),
         phone=fraud.phone(phone),
     )
+
+
+def seen(tenant: Tenant, contact: Contact) -> Known:
+    """As `known`, with the devices of its latest events: an anonymous id is one contact's, whoever else comes by it."""
+    latest = activity.recent(tenant, contact.lineage, _LOOKED_AT)
+    of = known(contact)
+    return replace(of, devices=of.devices | {each.anonymous_id for each in latest if each.anonymous_id is not None})
 
 
 def first_mail_bounced(tenant: Tenant, contact: Contact) -> bool:

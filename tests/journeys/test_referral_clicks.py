@@ -130,6 +130,13 @@ def assert_is_plain(text: str, headers: Mapping[str, str]) -> None:
     assert "default-src 'none'" in headers["content-security-policy"]
 
 
+@pytest.mark.parametrize("typed", ["{0}", " {0}", "{0} ", "{1}", "{1}/"])
+def test_however_a_code_is_typed_the_landing_page_gets_it_as_it_is(referring: ReferralWorld, typed: str) -> None:
+    code = referring.link(referring.contact("alice"))
+    answer = Client().get(f"/r/{typed.format(code, code.lower())}", headers=PERSON)
+    assert answer.headers["location"] == f"https://acme.test/welcome?from=friend&ref={code}#top"
+
+
 def test_the_page_of_an_unknown_code_is_plain_and_the_same_for_all(referring: ReferralWorld) -> None:
     pages = [Client().get(f"/r/{code}", headers=PERSON) for code in ("NOBODY-ACME-7K2", "x", "OTHER-ACME-222")]
     assert {each.status for each in pages} == {404}

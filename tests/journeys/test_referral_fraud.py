@@ -126,6 +126,38 @@ def test_the_limit_is_the_program_s(referring: ReferralWorld, code: str) -> None
     assert statuses(referring) == ["approved", "review"]
 
 
+def visit(world: ReferralWorld, user: str, device: str) -> None:
+    world.receive({"user_id": user, "anonymous_id": device, "name": "home"}, "page")
+    world.settle()
+
+
+@pytest.mark.parametrize("order", [["alice", "bob"], ["bob", "alice"]])
+def test_who_comes_by_the_referrer_s_own_device_is_held(referring: ReferralWorld, code: str, order: list[str]) -> None:
+    for user in order:
+        visit(referring, user, "laptop")
+        referring.advance(clock.MINUTE)
+    paid(referring, code, "bob")
+    (row,) = referring.conversions()
+    assert (row["status"], reasons(row)) == ("review", ["same_person"])
+
+
+def test_who_comes_by_another_device_is_not_held(referring: ReferralWorld, code: str) -> None:
+    for user in ("alice", "bob"):
+        visit(referring, user, f"{user}'s")
+        referring.advance(clock.MINUTE)
+    paid(referring, code, "bob")
+    assert statuses(referring) == ["approved"]
+
+
+@pytest.mark.parametrize(("theirs", "status"), [("0049 30 1234567", "review"), ("+49 30 1234568", "approved")])
+def test_who_has_the_referrer_s_telephone_is_held(
+    referring: ReferralWorld, code: str, theirs: str, status: str
+) -> None:
+    referring.receive({"user_id": "alice", "traits": {"phone": "+49 (30) 1234567"}}, "identify")
+    paid(referring, code, "bob", phone_number=theirs)
+    assert statuses(referring) == [status]
+
+
 @pytest.fixture
 def held(referring: ReferralWorld, code: str) -> str:
     """The conversion of bob, whose address is a disposable one."""

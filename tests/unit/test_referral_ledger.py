@@ -35,7 +35,7 @@ def program(*tiers: Tier, reward: Prize | None = TWENTY, **others: Any) -> Progr
 
 
 def conversion(name: str = "c1") -> Conversion:
-    return Conversion(name, "p", "l", "A-B-777", "alice", f"of {name}", NOW, NOW, NOW, "review")
+    return Conversion(name, "p", "l", "alice", f"of {name}", NOW, NOW, NOW, "review")
 
 
 def numbered(prefix: str = "r") -> Callable[[], str]:

@@ -157,8 +157,8 @@ def draft(
     read = _read(tenant, program, attribution, done)
     _refuse(program, attribution, read, done.at)
     evidence = Evidence(
-        referrer=known(read.referrer),
-        referred=known(read.referred),
+        referrer=people.seen(tenant, read.referrer),
+        referred=people.seen(tenant, read.referred),
         earlier=referrals.earlier(read.sources, read.items, done.at),
         per_source=program.limits.conversions_per_ip,
         took=done.at - read.referred.created_at if by_itself else None,

@@ -38,10 +38,8 @@ def make(
 
     made, is_new = referral_link.run(tenant, program, contact, project, channel, now, commit)
     if not is_new:
-        from chalicelib.flows.referrals.read import show_links
-
-        (answer,) = show_links(tenant, [made])
-        receipt.commit([], 200, answer.model_dump(mode="json"))
+        url, clicks = codes.url(project.referral_base_url, made.code), referrals.clicks(tenant, [made.id])
+        receipt.commit([], 200, shown_link(made, url, contact.id, clicks[made.id]).model_dump(mode="json"))
     return made, is_new
 
 

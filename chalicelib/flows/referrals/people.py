@@ -1,13 +1,22 @@
 """The two sides of a referral as they stand now. Reads only."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
 
+from chalicelib.core import events
+from chalicelib.features.activity import service as activity
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.messaging import service as messaging
+from chalicelib.features.referrals.fraud import Known
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, attr
+from chalicelib.readings.known import known
+
+_LOOKED_AT: Final = 25
+"""Events."""
 
 
 def active(tenant: Tenant, contact_id: str) -> Contact | None:
@@ -22,6 +31,14 @@ def still_active(tenant: Tenant, *people: Contact) -> list[Check]:
         Check(contacts.key(tenant, each), attr("status").eq("active"))
         for each in dict.fromkeys(contact.id for contact in people)
     ]
+
+
+def seen(tenant: Tenant, contact: Contact) -> Known:
+    """As `known`, with the devices that it was last identified on: an anonymous id is one contact's, whoever else comes
+    by it."""
+    latest = next(activity.history(tenant, contact.lineage, events.IDENTIFY, page_size=_LOOKED_AT), [])
+    of = known(contact)
+    return replace(of, devices=of.devices | {each.anonymous_id for each in latest if each.anonymous_id is not None})
 
 
 def first_mail_bounced(tenant: Tenant, contact: Contact) -> bool:

@@ -49,8 +49,8 @@ def _act(tenant: Tenant, asked: _Asked, now: int, receipt: Receipt) -> tuple[Con
     key = referrals.attribution_key(tenant, asked.referred.id, asked.program.id)
     stands = referrals.attribution(key, table.get(key))
     if stands is None or stands.conversion_id is None:
+        # Somebody else may have recorded it since.
         stands = _attributed(tenant, asked, stands, now)
-    # The same call may have been faster elsewhere, between the two reads.
     if stands.conversion_id is not None:
         known = _before(tenant, asked, stands.conversion_id)
         (shown,) = show_conversions(tenant, [known])
@@ -75,10 +75,7 @@ def _before(tenant: Tenant, asked: _Asked, conversion_id: str) -> Conversion:
 def _attributed(tenant: Tenant, asked: _Asked, stands: Attribution | None, now: int) -> Attribution:
     """The contact's attribution to the owner of the link, made now where there is none, or none any more."""
     if stands is not None and now <= stands.touch.at + asked.program.window:
-        referrer = people.active(tenant, stands.touch.referrer_id)
-        if referrer is not None and referrer.id != asked.owner.id:
-            raise Refused("already_referred")
-        return stands
+        return _if_by_owner(tenant, asked, stands)
     if stands is not None and stands.touch.link_id == asked.wanted.link_id:
         raise Refused("window_over")
     wanted = Attribution(asked.program.id, asked.referred.id, asked.wanted, (asked.wanted,))
@@ -86,7 +83,16 @@ def _attributed(tenant: Tenant, asked: _Asked, stands: Attribution | None, now: 
     made = attribute.run(tenant, asked.program, asked.referred.id, asked.wanted)
     if made is None:
         raise Refused("contact_gone")
-    return made
+    return _if_by_owner(tenant, asked, made)
+
+
+def _if_by_owner(tenant: Tenant, asked: _Asked, stands: Attribution) -> Attribution:
+    """The attribution, where it is to the owner of the link, or to somebody who is gone. Raises Refused."""
+    by = stands.touch.referrer_id
+    referrer = asked.owner if by == asked.owner.id else people.active(tenant, by)
+    if referrer is not None and referrer.id != asked.owner.id:
+        raise Refused("already_referred")
+    return stands
 
 
 def _asked(tenant: Tenant, body: "NewConversion", now: int) -> _Asked:

@@ -41,6 +41,21 @@ def test_two_batches_of_50_at_once_approve_80_once_each(live_wait: WaitWorld) ->
     assert live_wait.stats(waitlist) == {"waiting": 0, "approved": 80, "total": 80}
 
 
+@pytest.mark.parametrize("number", range(7))
+def test_a_batch_whose_first_ones_another_one_approves_goes_on_with_those_behind(
+    live_wait: WaitWorld, number: int
+) -> None:
+    """Nobody is taken for the last one because those whom the order had were approved before they were read."""
+    waitlist = live_wait.waitlist()
+    made = [each["id"] for each in live_wait.added(waitlist, 70)]
+    other = []
+    with live_wait.halted_at(number, lambda: other.append(live_wait.approve_many(waitlist, 30)), after=False) as halted:
+        answer = live_wait.approve_many(waitlist, 30)
+    assert halted
+    assert (other[0].approved, answer.approved) == (30, 30)
+    assert [row.id for row in (*other[0].data, *answer.data)] == made[:60]
+
+
 @pytest.mark.parametrize("count", [1, 29, 30, 31, 64, 65, 100, 150])
 def test_exactly_so_many_are_approved_the_first_ones_first(live_wait: WaitWorld, count: int) -> None:
     waitlist = live_wait.waitlist()

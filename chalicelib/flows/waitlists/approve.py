@@ -12,7 +12,7 @@ from typing import Any, Final
 from chalicelib.core import clock, events
 from chalicelib.features.waitlists import service as waitlists
 from chalicelib.features.waitlists.model import BatchOrder, Entry, Waitlist
-from chalicelib.features.waitlists.order import Order
+from chalicelib.features.waitlists.order import Moved, Order
 from chalicelib.features.waitlists.schemas import BatchAnswer, EntryAnswer
 from chalicelib.features.waitlists.service import Parts
 from chalicelib.flows.waitlists import read
@@ -85,6 +85,8 @@ class _Batch:
             ops += _leaving(self.tenant, order, each, self.now)
             leaving.append(each)
         if not leaving:
+            if self.order == "position" and order.total:
+                raise Moved  # whom the order had have left it before they were read
             return False
         count = len(leaving)
         ops += waitlists.order_ops(self.tenant, self.waitlist.id, order, approved=count, left=count)

@@ -1,6 +1,6 @@
 """What dies while somebody joins, refers or is merged, and what comes twice: all are in, each referral counts once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,8 @@ from chalicelib.flows import merge_contacts
 from chalicelib.flows.waitlists import follow_merge, refer
 from chalicelib.platform import outbox
 from chalicelib.platform.idempotency import Receipt
+from chalicelib.platform.keys import Key
+from chalicelib.platform.marshal import Item
 from chalicelib.workers import bus
 from tests.support import pipeline
 from tests.support.wait_world import WaitWorld, at_once
@@ -293,3 +295,44 @@ def test_60_who_join_at_once_are_all_in_with_a_place_each(live_wait: WaitWorld) 
     assert len(live_wait.queue(waitlist)) == 90
     joined = [clock.parse_instant(row["joined_at"]) for row in live_wait.entries(waitlist)]
     assert joined == sorted(joined)
+
+
+@pytest.mark.parametrize("act", ["delete", "merge", "refer"])
+def test_who_is_approved_between_two_rows_of_one_read_is_found(live_wait: WaitWorld, act: str) -> None:
+    """A read of many rows is not one of one moment: it may find an entry neither among those who wait nor among those
+    who were approved."""
+    waitlist = live_wait.waitlist()
+    made = live_wait.added(waitlist, 3)
+    other = live_wait.contact("other")
+    live_wait.settle()
+    if act == "delete":
+        live_wait.ok(live_wait.client.delete(f"/v1/contacts/{made[1]['contact_id']}"))
+    elif act == "merge":
+        merge(live_wait, other, made[1]["contact_id"])
+    else:
+        live_wait.join_now(waitlist, "new@x.io", made[1]["referral_code"])
+    approved_between(live_wait, waitlist, made[1]["id"])
+    live_wait.settle()
+    rows = live_wait.entries(waitlist, status="approved")
+    told = [(row["contact_id"], row["referral_count"]) for row in rows]
+    expected = {"delete": [], "merge": [(other, 0)], "refer": [(made[1]["contact_id"], 1)]}
+    assert told == expected[act]
+
+
+def approved_between(world: WaitWorld, waitlist_id: str, entry_id: str) -> None:
+    """The next read that looks for the entry in both places looks among those who were approved first, and has to look
+    among those who wait after it was approved."""
+    read, asked = world.table.batch_get, [entry_id]
+
+    def batch_get(keys: Iterable[Key], **consistent: bool) -> dict[Key, Item]:
+        wanted = list(keys)
+        places = [key for key in wanted if asked and key.sk == asked[0]]
+        if len(places) < len(("waiting", "approved")):
+            return read(wanted, **consistent)
+        asked.clear()
+        found = read([key for key in wanted if key not in places[:1]], **consistent)
+        world.approve_now(waitlist_id, entry_id)
+        return found | read(places[:1], **consistent)
+
+    world.table.batch_get = batch_get  # type: ignore[method-assign]
+    world.table.install(world.patch)

@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 
 from chalicelib.core import clock
+from chalicelib.core.errors import Unavailable
+from chalicelib.edge import middleware
 from chalicelib.flows.waitlists import approve
 from chalicelib.platform.idempotency import Receipt
 from tests.support import pipeline
 from tests.support.wait_world import WaitWorld, at_once
+
+EDGE_ENDS_S = middleware._DEADLINE
+"""As it is deployed: the tests have a longer one."""
 
 
 def invited(world: WaitWorld) -> Counter[str]:
@@ -133,6 +138,33 @@ def test_after_a_death_in_a_batch_the_same_call_tells_whom_it_has_approved_and_a
     assert [row["id"] for row in told["data"]] == made[:approved]
     live_wait.settle()
     assert invited(live_wait) == {f"u{n}@x.io": 1 for n in range(approved)}
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
+def test_a_batch_that_the_table_fails_half_way_tells_whom_it_has_approved(
+    live_wait: WaitWorld, headers: dict[str, str]
+) -> None:
+    """Else the caller could only ask again, and so many more would be approved."""
+    waitlist = live_wait.waitlist()
+    made = [each["id"] for each in live_wait.added(waitlist, 100)]
+    path = f"/v1/waitlists/{waitlist}/entries/approve-batch"
+    written: list[str] = []
+
+    def fail(name: str) -> None:
+        written.extend([name] if name == "transact" else [])
+        if len(written) > 2:
+            raise Unavailable
+
+    live_wait.table.on_call = fail
+    answer = live_wait.client.post(path, {"count": 90}, headers=headers)
+    live_wait.table.on_call = lambda _name: None
+    assert (answer.status, answer.json["approved"]) == (200, 60)
+    assert [row["id"] for row in answer.json["data"]] == made[:60]
+    assert live_wait.stats(waitlist)["approved"] == 60
+
+
+def test_a_batch_ends_before_the_edge_lets_it_begin_no_more_calls() -> None:
+    assert approve._LASTS_S < EDGE_ENDS_S - 3
 
 
 @pytest.mark.parametrize("number", range(8))

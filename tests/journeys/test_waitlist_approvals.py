@@ -1,7 +1,10 @@
 """Approving: each once, exactly so many, and each invited once, however many ask for it at once and whatever dies."""
 
 import random
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -111,14 +114,15 @@ def test_a_batch_with_an_idempotency_key_approves_once(live_wait: WaitWorld) -> 
     assert live_wait.stats(waitlist)["approved"] == 95
 
 
-def batch(world: WaitWorld, waitlist: str, key: str) -> Any:
-    """A batch of 70 with an Idempotency-Key, without the edge: what dies in it is seen."""
+def batch(world: WaitWorld, waitlist: str, key: str, count: int = 70) -> Any:
+    """A batch with an Idempotency-Key, without the edge: what dies in it is seen."""
     now = clock.system_ms()
     receipt = Receipt(world.tenant, now, secret="s", idempotency_key=key, request=b"same")
     before = receipt.recall()
     if before is not None:
         return before.body
-    return approve.batch(world.tenant, world.definition(waitlist), 70, "position", now, receipt).model_dump(mode="json")
+    answer = approve.batch(world.tenant, world.definition(waitlist), count, "position", now, receipt)
+    return answer.model_dump(mode="json")
 
 
 @pytest.mark.parametrize("number", range(0, 24, 1))
@@ -138,6 +142,31 @@ def test_after_a_death_in_a_batch_the_same_call_tells_whom_it_has_approved_and_a
     assert [row["id"] for row in told["data"]] == made[:approved]
     live_wait.settle()
     assert invited(live_wait) == {f"u{n}@x.io": 1 for n in range(approved)}
+
+
+def test_a_repeated_call_waits_for_a_batch_that_goes_on(
+    live_wait: WaitWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as the answer grows nobody is dead: two calls with one key have one answer."""
+    monkeypatch.setattr("chalicelib.platform.idempotency._AMENDED_WITHIN_S", 0.4)
+    monkeypatch.setattr("chalicelib.platform.idempotency._LOOK_EACH_S", 0.02)
+    waitlist = live_wait.waitlist()
+    live_wait.added(waitlist, 150)
+    begun = threading.Event()
+
+    def slowly(name: str) -> None:
+        if name == "transact" and threading.current_thread() is not threading.main_thread():
+            if begun.is_set():
+                time.sleep(0.25)
+            begun.set()
+
+    live_wait.table.after_call = slowly
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(batch, live_wait, waitlist, "k", 150)
+        assert begun.wait(5)
+        again = batch(live_wait, waitlist, "k", 150)
+        assert again == first.result()
+    assert again["approved"] == 150
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])

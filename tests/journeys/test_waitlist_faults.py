@@ -89,6 +89,21 @@ def test_of_two_who_draw_the_same_code_the_second_gets_a_longer_one(live_wait: W
     assert made == ["ANN-ACME-777", "ANN-ACME-7777", "ANN-ACME-77777"]
 
 
+@pytest.mark.parametrize("auto_approve", [False, True])
+@pytest.mark.parametrize("number", range(CALLS_OF_A_JOIN - 2))
+def test_who_joins_a_waitlist_that_is_deleted_meanwhile_is_told_so_at_once(
+    live_wait: WaitWorld, number: int, *, auto_approve: bool
+) -> None:
+    waitlist = live_wait.waitlist(auto_approve=auto_approve)
+    live_wait.added(waitlist, 1)
+    pauses: list[float] = []
+    live_wait.patch.setattr(clock, "sleep", pauses.append)
+    with live_wait.halted_at(number, lambda: live_wait.client.delete(f"/v1/waitlists/{waitlist}"), after=False):
+        answer = live_wait.client.post(f"/v1/waitlists/{waitlist}/entries", {"email": "new@x.io"})
+    assert answer.status in (201, 404), answer.text
+    assert len(pauses) <= 2
+
+
 def referral(world: WaitWorld) -> tuple[str, list[str], dict[str, Any]]:
     """A waitlist, who is in it, and the record that tells of somebody who has come by the code of the sixth."""
     waitlist = world.waitlist(referral_boost=4)

@@ -144,9 +144,7 @@ def test_after_a_death_in_a_batch_the_same_call_tells_whom_it_has_approved_and_a
     assert invited(live_wait) == {f"u{n}@x.io": 1 for n in range(approved)}
 
 
-def test_a_repeated_call_waits_for_a_batch_that_goes_on(
-    live_wait: WaitWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_repeated_call_waits_for_a_batch_that_goes_on(live_wait: WaitWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as the answer grows nobody is dead: two calls with one key have one answer."""
     monkeypatch.setattr("chalicelib.platform.idempotency._AMENDED_WITHIN_S", 0.4)
     monkeypatch.setattr("chalicelib.platform.idempotency._LOOK_EACH_S", 0.02)

@@ -361,7 +361,9 @@ def test_100_who_become_one_person_may_go(live_wait: WaitWorld, end: str, *, cha
     made = live_wait.added(waitlist, 100)
     one = made[0]
     for each in made[1:]:
-        merge(live_wait, *([each["contact_id"], one["contact_id"]] if chain else [one["contact_id"], each["contact_id"]]))
+        merge(
+            live_wait, *([each["contact_id"], one["contact_id"]] if chain else [one["contact_id"], each["contact_id"]])
+        )
         live_wait.settle()
         one = each if chain else one
     live_wait.add(waitlist, "new@x.io", referral_code=made[99]["referral_code"])

@@ -32,9 +32,9 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
 
 def _move(tenant: Tenant, source_id: str, waitlist_id: str) -> None:
     heir = contacts.heir(tenant, source_id)
-    if heir is None or heir.id == source_id:
+    if heir is not None and heir.id == source_id:
         return
-    if heir.status != "active":
+    if heir is None or heir.status != "active":
         leave.of_contact(tenant, source_id)
         return
     theirs, ours = (_entry(tenant, each, waitlist_id) for each in (source_id, heir.id))

@@ -92,10 +92,7 @@ def create_link(call: Call[None, NewLink]) -> Reply:
     """Give a contact its link of a program and channel (201), or get the one that it has (200)."""
     body = call.body
     made, is_new = link.make(call.tenant, body.program_id, body.contact_id, body.channel, call.now, call.receipt)
-    answer = read.show_links(call.tenant, [made])[0]
-    if not is_new:
-        call.receipt.commit([], 200, answer.model_dump(mode="json"))
-    return Reply(answer, status=201 if is_new else 200)
+    return Reply(read.show_links(call.tenant, [made])[0], status=201 if is_new else 200)
 
 
 @router.get("/v1/referrals/links/{code}", scope="referrals:read", answer=LinkAnswer)
@@ -125,10 +122,7 @@ def list_link_conversions(call: Call[PageQuery, None]) -> Page[ConversionAnswer]
 def create_conversion(call: Call[None, NewConversion]) -> Reply:
     """Record a conversion (201). The same pair again is the first one (200)."""
     made, is_new = record.run(call.tenant, call.body, call.now, call.receipt)
-    answer = read.show_conversions(call.tenant, [made])[0]
-    if not is_new:
-        call.receipt.commit([], 200, answer.model_dump(mode="json"))
-    return Reply(answer, status=201 if is_new else 200)
+    return Reply(read.show_conversions(call.tenant, [made])[0], status=201 if is_new else 200)
 
 
 @router.get("/v1/referrals/conversions", scope="referrals:read", query=ConversionsQuery, answer=Page[ConversionAnswer])

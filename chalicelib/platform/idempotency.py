@@ -55,15 +55,17 @@ class Receipt:
     def recall(self) -> StoredAnswer | None:
         """The answer given before. Raises Conflict where the key came with another request.
 
-        Where the first call has acted and still works on its answer, it is waited for.
+        Where the first call has acted and still works on its answer, it is waited for, as long as that grows.
         """
         if not self._material:
             return None
-        given_up = clock.monotonic() + _AMENDED_WITHIN_S
+        seen, given_up = b"", 0.0
         while True:
             item = table.get(self._row().key)
             if item is None or item["expires_at"] <= self._now:
                 return None
+            if item["sealed"] != seen:
+                seen, given_up = item["sealed"], clock.monotonic() + _AMENDED_WITHIN_S
             if item["is_final"] or clock.monotonic() > given_up:
                 return self._open(item["sealed"])
             clock.sleep(_LOOK_EACH_S)

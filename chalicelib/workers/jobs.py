@@ -9,6 +9,7 @@ from chalicelib.flows.campaigns import broadcast, realign, track
 from chalicelib.flows.referrals import define as referral_programs
 from chalicelib.flows.segments import build, clean, purge, rescore
 from chalicelib.flows.waitlists import clean as clean_waitlists
+from chalicelib.flows.waitlists import leave
 from chalicelib.flows.webhooks import ask
 from chalicelib.platform import jobs, observability
 from chalicelib.platform.jobs import HasTime, Later
@@ -23,12 +24,18 @@ def _advance(tenant: Tenant, data: Mapping[str, Any], has_time: HasTime) -> Mapp
     return advance_clock.run(tenant, data, has_time, timers.fire_due)
 
 
+def _purge(tenant: Tenant, data: Mapping[str, Any], has_time: HasTime) -> Mapping[str, Any] | Later | None:
+    """The bus takes a deleted contact out of its queues, or has failed until now: what leads there is purged too."""
+    leave.of_contact(tenant, str(data["contact_id"]))
+    return purge.run(tenant, data, has_time)
+
+
 JOBS: dict[str, Job] = {
     start_advance.KIND: _advance,
     start_relocation.KIND: relocate_events.run,
     build.KIND: build.run,
     clean.KIND: clean.run,
-    purge.KIND: purge.run,
+    purge.KIND: _purge,
     rescore.KIND: rescore.run,
     ask.KIND: ask.run,
     broadcast.KIND: broadcast.run,

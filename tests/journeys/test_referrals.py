@@ -296,29 +296,6 @@ def test_segments_follow_what_a_contact_has_referred(referring: ReferralWorld) -
     assert members() == []
 
 
-CALLS = 27
-"""Of the table, for a conversion by hand."""
-
-
-@pytest.mark.parametrize("number", range(CALLS))
-def test_the_same_conversion_by_two_callers_at_once_is_one(referring: ReferralWorld, number: int) -> None:
-    code, bob = referring.link(referring.contact("alice")), referring.contact("bob")
-    body = {"link_code": code, "referred_contact_id": bob}
-    other: list[Any] = []
-
-    def meanwhile() -> None:
-        other.append(referring.client.post("/v1/referrals/conversions", body))
-
-    with referring.halted_at(number, meanwhile, after=False) as halted:
-        own = referring.client.post("/v1/referrals/conversions", body)
-    assert halted, "a conversion makes fewer calls: see CALLS"
-    assert {own.json["id"]} == {each.json["id"] for each in other}
-    assert sorted([own.status, *(each.status for each in other)]) == [200, 201]
-    referring.settle()
-    assert len(referring.conversions()) == 1
-    assert len(referring.rewards()) == 2
-
-
 @pytest.mark.parametrize("path", ["links", "conversions"])
 def test_an_answer_that_made_nothing_is_remembered_by_its_idempotency_key_too(
     referring: ReferralWorld, path: str

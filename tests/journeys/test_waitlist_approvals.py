@@ -1,17 +1,25 @@
 """Approving: each once, exactly so many, and each invited once, however many ask for it at once and whatever dies."""
 
 import random
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from chalicelib.core import clock
+from chalicelib.core.errors import Unavailable
+from chalicelib.edge import middleware
 from chalicelib.flows.waitlists import approve
 from chalicelib.platform.idempotency import Receipt
 from tests.support import pipeline
 from tests.support.wait_world import WaitWorld, at_once
+
+EDGE_ENDS_S = middleware._DEADLINE
+"""As it is deployed: the tests have a longer one."""
 
 
 def invited(world: WaitWorld) -> Counter[str]:
@@ -39,6 +47,21 @@ def test_two_batches_of_50_at_once_approve_80_once_each(live_wait: WaitWorld) ->
     assert Counter(row.id for each in answers for row in each.data) == Counter(each["id"] for each in made)
     assert invited(live_wait) == {f"u{n}@x.io": 1 for n in range(80)}
     assert live_wait.stats(waitlist) == {"waiting": 0, "approved": 80, "total": 80}
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_a_batch_whose_first_ones_another_one_approves_goes_on_with_those_behind(
+    live_wait: WaitWorld, number: int
+) -> None:
+    """Nobody is taken for the last one because those whom the order had were approved before they were read."""
+    waitlist = live_wait.waitlist()
+    made = [each["id"] for each in live_wait.added(waitlist, 70)]
+    other = []
+    with live_wait.halted_at(number, lambda: other.append(live_wait.approve_many(waitlist, 30)), after=False) as halted:
+        answer = live_wait.approve_many(waitlist, 30)
+    assert halted
+    assert (other[0].approved, answer.approved) == (30, 30)
+    assert [row.id for row in (*other[0].data, *answer.data)] == made[:60]
 
 
 @pytest.mark.parametrize("count", [1, 29, 30, 31, 64, 65, 100, 150])
@@ -91,14 +114,15 @@ def test_a_batch_with_an_idempotency_key_approves_once(live_wait: WaitWorld) -> 
     assert live_wait.stats(waitlist)["approved"] == 95
 
 
-def batch(world: WaitWorld, waitlist: str, key: str) -> Any:
-    """A batch of 70 with an Idempotency-Key, without the edge: what dies in it is seen."""
+def batch(world: WaitWorld, waitlist: str, key: str, count: int = 70) -> Any:
+    """A batch with an Idempotency-Key, without the edge: what dies in it is seen."""
     now = clock.system_ms()
     receipt = Receipt(world.tenant, now, secret="s", idempotency_key=key, request=b"same")
     before = receipt.recall()
     if before is not None:
         return before.body
-    return approve.batch(world.tenant, world.definition(waitlist), 70, "position", now, receipt).model_dump(mode="json")
+    answer = approve.batch(world.tenant, world.definition(waitlist), count, "position", now, receipt)
+    return answer.model_dump(mode="json")
 
 
 @pytest.mark.parametrize("number", range(0, 24, 1))
@@ -118,6 +142,56 @@ def test_after_a_death_in_a_batch_the_same_call_tells_whom_it_has_approved_and_a
     assert [row["id"] for row in told["data"]] == made[:approved]
     live_wait.settle()
     assert invited(live_wait) == {f"u{n}@x.io": 1 for n in range(approved)}
+
+
+def test_a_repeated_call_waits_for_a_batch_that_goes_on(live_wait: WaitWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the answer grows nobody is dead: two calls with one key have one answer."""
+    monkeypatch.setattr("chalicelib.platform.idempotency._AMENDED_WITHIN_S", 0.4)
+    monkeypatch.setattr("chalicelib.platform.idempotency._LOOK_EACH_S", 0.02)
+    waitlist = live_wait.waitlist()
+    live_wait.added(waitlist, 150)
+    begun = threading.Event()
+
+    def slowly(name: str) -> None:
+        if name == "transact" and threading.current_thread() is not threading.main_thread():
+            if begun.is_set():
+                time.sleep(0.25)
+            begun.set()
+
+    live_wait.table.after_call = slowly
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(batch, live_wait, waitlist, "k", 150)
+        assert begun.wait(5)
+        again = batch(live_wait, waitlist, "k", 150)
+        assert again == first.result()
+    assert again["approved"] == 150
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
+def test_a_batch_that_the_table_fails_half_way_tells_whom_it_has_approved(
+    live_wait: WaitWorld, headers: dict[str, str]
+) -> None:
+    """Else the caller could only ask again, and so many more would be approved."""
+    waitlist = live_wait.waitlist()
+    made = [each["id"] for each in live_wait.added(waitlist, 100)]
+    path = f"/v1/waitlists/{waitlist}/entries/approve-batch"
+    written: list[str] = []
+
+    def fail(name: str) -> None:
+        written.extend([name] if name == "transact" else [])
+        if len(written) > 2:
+            raise Unavailable
+
+    live_wait.table.on_call = fail
+    answer = live_wait.client.post(path, {"count": 90}, headers=headers)
+    live_wait.table.on_call = lambda _name: None
+    assert (answer.status, answer.json["approved"]) == (200, 60)
+    assert [row["id"] for row in answer.json["data"]] == made[:60]
+    assert live_wait.stats(waitlist)["approved"] == 60
+
+
+def test_a_batch_ends_before_the_edge_lets_it_begin_no_more_calls() -> None:
+    assert approve._LASTS_S < EDGE_ENDS_S - 3
 
 
 @pytest.mark.parametrize("number", range(8))

@@ -1,6 +1,6 @@
 """What dies while somebody joins, refers or is merged, and what comes twice: all are in, each referral counts once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +15,8 @@ from chalicelib.flows import merge_contacts
 from chalicelib.flows.waitlists import follow_merge, refer
 from chalicelib.platform import outbox
 from chalicelib.platform.idempotency import Receipt
+from chalicelib.platform.keys import Key
+from chalicelib.platform.marshal import Item
 from chalicelib.workers import bus
 from tests.support import pipeline
 from tests.support.wait_world import WaitWorld, at_once
@@ -104,6 +106,21 @@ def test_of_two_who_draw_the_same_code_the_second_gets_a_longer_one(live_wait: W
     live_wait.patch.setattr(codes, "draft", lambda _name, _company, length: f"ANN-ACME-{'7' * length}")
     made = [live_wait.join_now(waitlist, f"a{n}@x.io").referral_code for n in range(3)]
     assert made == ["ANN-ACME-777", "ANN-ACME-7777", "ANN-ACME-77777"]
+
+
+@pytest.mark.parametrize("auto_approve", [False, True])
+@pytest.mark.parametrize("number", range(CALLS_OF_A_JOIN - 2))
+def test_who_joins_a_waitlist_that_is_deleted_meanwhile_is_told_so_at_once(
+    live_wait: WaitWorld, number: int, *, auto_approve: bool
+) -> None:
+    waitlist = live_wait.waitlist(auto_approve=auto_approve)
+    live_wait.added(waitlist, 1)
+    pauses: list[float] = []
+    live_wait.patch.setattr(clock, "sleep", pauses.append)
+    with live_wait.halted_at(number, lambda: live_wait.client.delete(f"/v1/waitlists/{waitlist}"), after=False):
+        answer = live_wait.client.post(f"/v1/waitlists/{waitlist}/entries", {"email": "new@x.io"})
+    assert answer.status in (201, 404), answer.text
+    assert len(pauses) <= 2
 
 
 def referral(world: WaitWorld) -> tuple[str, list[str], dict[str, Any]]:
@@ -312,3 +329,44 @@ def test_60_who_join_at_once_are_all_in_with_a_place_each(live_wait: WaitWorld) 
     assert len(live_wait.queue(waitlist)) == 90
     joined = [clock.parse_instant(row["joined_at"]) for row in live_wait.entries(waitlist)]
     assert joined == sorted(joined)
+
+
+@pytest.mark.parametrize("act", ["delete", "merge", "refer"])
+def test_who_is_approved_between_two_rows_of_one_read_is_found(live_wait: WaitWorld, act: str) -> None:
+    """A read of many rows is not one of one moment: it may find an entry neither among those who wait nor among those
+    who were approved."""
+    waitlist = live_wait.waitlist()
+    made = live_wait.added(waitlist, 3)
+    other = live_wait.contact("other")
+    live_wait.settle()
+    if act == "delete":
+        live_wait.ok(live_wait.client.delete(f"/v1/contacts/{made[1]['contact_id']}"))
+    elif act == "merge":
+        merge(live_wait, other, made[1]["contact_id"])
+    else:
+        live_wait.join_now(waitlist, "new@x.io", made[1]["referral_code"])
+    approved_between(live_wait, waitlist, made[1]["id"])
+    live_wait.settle()
+    rows = live_wait.entries(waitlist, status="approved")
+    told = [(row["contact_id"], row["referral_count"]) for row in rows]
+    expected = {"delete": [], "merge": [(other, 0)], "refer": [(made[1]["contact_id"], 1)]}
+    assert told == expected[act]
+
+
+def approved_between(world: WaitWorld, waitlist_id: str, entry_id: str) -> None:
+    """The next read that looks for the entry in both places looks among those who were approved first, and has to look
+    among those who wait after it was approved."""
+    read, asked = world.table.batch_get, [entry_id]
+
+    def batch_get(keys: Iterable[Key], **consistent: bool) -> dict[Key, Item]:
+        wanted = list(keys)
+        places = [key for key in wanted if asked and key.sk == asked[0]]
+        if len(places) < len(("waiting", "approved")):
+            return read(wanted, **consistent)
+        asked.clear()
+        found = read([key for key in wanted if key not in places[:1]], **consistent)
+        world.approve_now(waitlist_id, entry_id)
+        return found | read(places[:1], **consistent)
+
+    world.table.batch_get = batch_get  # type: ignore[method-assign]
+    world.table.install(world.patch)

@@ -199,6 +199,62 @@ def test_a_walk_passes_over_nobody_where_all_of_its_page_have_gone(live_wait: Wa
     assert [row.id for row in rest.data] == made[30:]
 
 
+@pytest.mark.parametrize("limit", [1, 5, 9])
+def test_a_walk_in_small_pages_doubles_nobody_where_a_page_has_gone_and_others_too(
+    live_wait: WaitWorld, limit: int
+) -> None:
+    waitlist = live_wait.waitlist()
+    made = [each["id"] for each in live_wait.added(waitlist, 60)]
+    definition = live_wait.definition(waitlist)
+    met: list[str] = []
+    cursor = None
+    gone: set[str] = set()
+    for n in range(100):
+        page = read.page(live_wait.tenant, definition, "waiting", limit, cursor)
+        met += [row.id for row in page.data]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        if n in (2, 4):
+            gone |= {*(row.id for row in page.data), *made[-2 * n : -n]}
+            for each in [*(row.id for row in page.data), *made[-2 * n : -n]]:
+                if each in live_wait.queue(waitlist):
+                    leave.one(live_wait.tenant, definition, each)
+    assert len(met) == len(set(met))
+    assert set(made) - gone <= set(met)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_walk_meets_all_that_stayed_where_they_were_once_whatever_happens(live_wait: WaitWorld, seed: int) -> None:
+    rng = random.Random(seed)
+    waitlist = live_wait.waitlist(referral_boost=rng.choice([1, 4]))
+    made = live_wait.added(waitlist, 90)
+    definition = live_wait.definition(waitlist)
+    moved: set[str] = set()
+    met: list[str] = []
+    cursor = None
+    for n in range(200):
+        page = read.page(live_wait.tenant, definition, "waiting", rng.choice([1, 3, 7]), cursor)
+        met += [row.id for row in page.data]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        for k in range(3):
+            queue = live_wait.queue(waitlist)
+            near = rng.choice(queue[max(0, len(met) - 5) : len(met) + 5] or queue)
+            if rng.random() < 0.5:
+                leave.one(live_wait.tenant, definition, near)
+                continue
+            code = next((each["referral_code"] for each in made if each["id"] == near), None)
+            live_wait.join_now(waitlist, f"n{n}-{k}@x.io", code)
+            live_wait.settle()
+            moved.add(near)
+    left = {row["id"] for row in live_wait.entries(waitlist)}
+    first = {each["id"] for each in made}
+    assert [each for each in met if each not in moved] == list(dict.fromkeys(each for each in met if each not in moved))
+    assert (left & first) - moved <= set(met)
+
+
 def test_a_walk_goes_on_behind_its_last_one_who_has_moved_up_meanwhile(live_wait: WaitWorld) -> None:
     waitlist = live_wait.waitlist(referral_boost=15)
     made = live_wait.added(waitlist, 60)

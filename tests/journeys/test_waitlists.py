@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from chalicelib.core import clock
+from chalicelib.flows.segments import purge
+from chalicelib.platform import jobs
 from tests.support.wait_world import WaitWorld
 
 
@@ -320,3 +322,23 @@ def test_the_export_of_a_contact_has_its_entries_in_all_waitlists(live_wait: Wai
     held = live_wait.get(f"/v1/contacts/{first['contact_id']}/export")["waitlist_entries"]
     places = {row["waitlist_id"]: (row["id"], row["status"], row["position"]) for row in held}
     assert places == {one: (first["id"], "waiting", 3), other: (second["id"], "approved", None)}
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_who_is_purged_before_the_bus_comes_to_its_entry_leaves_the_queue(
+    live_wait: WaitWorld, *, is_merged: bool
+) -> None:
+    """Else nobody could take it out any more: what leads from the contact to its entry is purged too."""
+    waitlist = live_wait.waitlist()
+    gone = live_wait.added(waitlist, 3)[1]["contact_id"]
+    if is_merged:
+        source, gone = gone, live_wait.contact("other")
+        live_wait.settle()
+        live_wait.ok(live_wait.client.post(f"/v1/contacts/{gone}/merge", {"source_contact_id": source}))
+    live_wait.ok(live_wait.client.delete(f"/v1/contacts/{gone}", query={"purge": "true"}))
+    jobs.send(live_wait.tenant, purge.KIND, {"contact_id": gone})
+    while live_wait.run_jobs():
+        pass
+    live_wait.settle()
+    assert live_wait.emails(waitlist) == ["u0", "u2"]
+    assert live_wait.stats(waitlist)["waiting"] == 2

@@ -152,8 +152,13 @@ def test_faster_than_a_human_is_less_than_three_seconds(took: int | None, found:
     assert score(took=took) < REVIEW_SCORE
 
 
-def test_haste_from_a_browser_that_many_have_is_held() -> None:
-    assert score(took=0, earlier={"agent": 10}) >= REVIEW_SCORE
+def test_haste_from_a_browser_that_many_have_is_not_held() -> None:
+    assert names(took=0, earlier={"agent": 10}) == ["many_from_one_user_agent", "faster_than_human"]
+    assert score(took=0, earlier={"agent": 10}) < REVIEW_SCORE
+
+
+def test_what_was_done_before_the_contact_was_known_was_not_done_in_haste() -> None:
+    assert names(took=-1) == []
 
 
 @pytest.mark.parametrize("has_bounced", [True, False])

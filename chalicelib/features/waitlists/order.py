@@ -137,9 +137,10 @@ class Order:
         before = _sum_before(self.root.children, leaf.node) + _sum_before(self.branch(leaf.node).children, leaf.id)
         return before + leaf.entries.index(entry)
 
-    def read_nodes(self, leaf_id: str) -> None:
-        """Read the node of a leaf, and the last one, in one call, where both will be asked for."""
-        self._need_branches([self.leaf(leaf_id).node, self.root.children[-1].id])
+    def read_nodes(self, leaf_ids: Sequence[str]) -> None:
+        """Read leaves in one call, and in one more their nodes and the last one, where all will be asked for."""
+        self._need_leaves(leaf_ids)
+        self._need_branches([*(self.leaf(each).node for each in leaf_ids), self.root.children[-1].id])
 
     def page(self, start: int, count: int, *, with_end: bool = False) -> list[str]:
         """The entries from that index on, `count` at the most; `with_end` reads beside them what `total` needs."""

@@ -40,7 +40,7 @@ _LONGEST_PAUSE: Final = 0.25
 _TURN_S: Final = 2.0
 _LEAVES_KEPT: Final = 1_000
 _ANCHORS: Final = 32
-"""Entries of a page of which one has to be where it was, for the next page to go on behind it exactly."""
+"""Entries listed last of which one has to be where it was, for the next page to go on behind it exactly."""
 
 find = store.load
 find_entry = store.load_entry
@@ -257,7 +257,7 @@ class Listed:
 def waiting(tenant: Tenant, waitlist_id: str, limit: int, after: str | None) -> Listed:
     """A page of those who wait, by position. Raises BadRequest on a foreign cursor.
 
-    The next page begins behind the last one of this page who has not moved or left since.
+    The next page begins behind the last one listed who has not moved or left since.
     """
     filters = {"waitlist": waitlist_id, "status": "waiting"}
     place = None if after is None else _Place.of(cursor.decode(after, tenant, _ENTRIES, filters))
@@ -272,7 +272,8 @@ def waiting(tenant: Tenant, waitlist_id: str, limit: int, after: str | None) -> 
     end = start + len(rows)
     following = None
     if rows and end < total:
-        anchors = [(each.ulid, each.moves) for each in rows[-_ANCHORS:]]
+        before = [] if place is None else place.anchors
+        anchors = [*before, *((each.ulid, each.moves) for each in rows)][-_ANCHORS:]
         following = cursor.encode(tenant, _ENTRIES, filters, _Place(anchors, end, left).text)
     return Listed(rows, start + 1, total, following)
 
@@ -335,8 +336,8 @@ def retried(act: Callable[[], T]) -> T:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a page of those who wait has ended: behind its last entries, each with how often it had moved; at that
-    index, when so many had left."""
+    """Where a page of those who wait has ended: behind the last entries that were listed, by it and before it, each
+    with how often it had moved; at that index, when so many had left."""
 
     anchors: Sequence[tuple[str, int]]
     end: int
@@ -352,14 +353,20 @@ class _Place:
         return strict_json.dumps([[list(each) for each in self.anchors], self.end, self.left])
 
     def index(self, order: Order, parts: Parts, left: int) -> int:
-        """Where the next page begins by now. Where all of its last entries have gone, nobody is passed over."""
+        """Where the next page begins by now. Where all of its last entries have gone, nobody is passed over.
+
+        Entries go up and never down: whoever was behind one of them, and has not moved, still is.
+        """
         there = parts.entries([store.entry_id(ulid) for ulid, _ in self.anchors])
-        for ulid, moves in reversed(self.anchors):
+        waits: list[tuple[str, str]] = []
+        for ulid, moves in self.anchors:
             known = there.get(store.entry_id(ulid))
-            if known is not None and known.moves == moves and known.leaf is not None:
-                order.read_nodes(known.leaf)
-                return order.index(ulid, known.leaf) + 1
-        return max(0, self.end - (left - self.left))
+            if known is not None and known.leaf is not None:
+                waits = [*([] if known.moves == moves else waits), (ulid, known.leaf)]
+        if waits:
+            order.read_nodes([leaf for _, leaf in waits])
+        behind = [order.index(ulid, leaf) + 1 for ulid, leaf in waits]
+        return max(0, self.end - (left - self.left), *behind)
 
 
 def _seen(tenant: Tenant, waitlist_id: str, look: Callable[[Order, Parts], T]) -> T:

@@ -6,10 +6,12 @@ a death between two the same call is answered with those who were approved until
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from chalicelib.core import clock, events
+from chalicelib.core.errors import Unavailable
 from chalicelib.features.waitlists import service as waitlists
 from chalicelib.features.waitlists.model import BatchOrder, Entry, Waitlist
 from chalicelib.features.waitlists.order import Moved, Order
@@ -28,7 +30,8 @@ _OPS_BESIDE: Final = 4
 """The root, the answer, and a leaf and a node that the next entry may bring in."""
 
 _LASTS_S: Final = 10.0
-"""Seconds after which a call approves no more: its answer tells how many there were. A request has 15 for all."""
+"""Seconds after which a call approves no more: its answer tells how many there were. The edge lets no request begin a
+call to the table after 15."""
 
 
 def one(tenant: Tenant, waitlist: Waitlist, entry_id: str, now: int, receipt: Receipt) -> EntryAnswer:
@@ -56,8 +59,14 @@ def batch(tenant: Tenant, waitlist: Waitlist, count: int, order: BatchOrder, now
     started = clock.monotonic()
     while len(approving.done) < count and clock.monotonic() - started < _LASTS_S:
         wanted = min(count - len(approving.done), _AT_ONCE)
-        if not waitlists.retried(lambda wanted=wanted: approving.some(wanted)):  # type: ignore[misc]
-            break
+        try:
+            if not waitlists.retried(lambda wanted=wanted: approving.some(wanted)):  # type: ignore[misc]
+                break
+        except Unavailable:
+            if not approving.done:
+                raise
+            # Whom it has approved the caller has to know. What is remembered under its key stands as it was written.
+            return approving.answer
     return approving.ended()
 
 
@@ -98,9 +107,15 @@ class _Batch:
     def ended(self) -> BatchAnswer:
         """The answer, which from now on is the one to a repeated call."""
         if self.done:
-            self.receipt.amend(_OK, _answer(self.done))
+            with suppress(Unavailable):  # the last of the answers so far is the same
+                self.receipt.amend(_OK, _answer(self.done))
         else:
             self.receipt.commit([], _OK, _answer([]))
+        return self.answer
+
+    @property
+    def answer(self) -> BatchAnswer:
+        """Whom it has approved so far."""
         return BatchAnswer(approved=len(self.done), data=self.done)
 
     def _first(self, order: Order, parts: Parts, wanted: int) -> Sequence[Entry]:

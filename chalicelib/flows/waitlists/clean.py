@@ -7,6 +7,7 @@ from typing import Any, Final
 from chalicelib.features.codes import service as codes
 from chalicelib.features.waitlists import service as waitlists
 from chalicelib.features.waitlists.model import Entry, Status
+from chalicelib.flows.waitlists import leave
 from chalicelib.platform import jobs, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
@@ -70,6 +71,7 @@ def _lead(tenant: Tenant, code: str, landing_url: str | None) -> None:
 
 
 def _erase(tenant: Tenant, entry: Entry) -> None:
+    entry = leave.shortened(tenant, entry)
     try:
         table.transact(
             [

@@ -32,16 +32,19 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
 
 def _move(tenant: Tenant, source_id: str, waitlist_id: str) -> None:
     heir = contacts.heir(tenant, source_id)
-    if heir is None or heir.id == source_id:
+    if heir is not None and heir.id == source_id:
         return
-    if heir.status != "active":
+    if heir is None or heir.status != "active":
         leave.of_contact(tenant, source_id)
         return
     theirs, ours = (_entry(tenant, each, waitlist_id) for each in (source_id, heir.id))
     if theirs is None:
         return
+    # In the transaction are as many codes as it can take along. The others lead to the same person before and after.
+    for start in range(leave.CODES_AT_ONCE, len(theirs.codes), leave.CODES_AT_ONCE):
+        table.transact(_leading(tenant, theirs.codes[start : start + leave.CODES_AT_ONCE], heir))
     try:
-        ops = _moved(tenant, theirs, heir) if ours is None else _joined(tenant, ours, theirs, source_id)
+        ops = _moved(tenant, theirs, heir) if ours is None else _joined(tenant, ours, theirs, heir)
     except NotFound:
         return  # the waitlist was deleted: its entries go with it
     table.transact([Check(contacts.key(tenant, heir.id), attr("version").eq(heir.version)), *ops])
@@ -57,11 +60,11 @@ def _moved(tenant: Tenant, theirs: Entry, heir: Contact) -> list[Op]:
         waitlists.unpoint(tenant, theirs.contact_id, theirs.waitlist_id, theirs.id),
         waitlists.point(tenant, heir.id, theirs.waitlist_id, theirs.id),
         waitlists.save(tenant, replace(theirs, contact_id=heir.id)),
-        *(codes.change_op(tenant, code, contact_id=heir.id) for code in theirs.codes),
+        *_leading(tenant, theirs.codes[: leave.CODES_AT_ONCE], heir),
     ]
 
 
-def _joined(tenant: Tenant, ours: Entry, theirs: Entry, source_id: str) -> list[Op]:
+def _joined(tenant: Tenant, ours: Entry, theirs: Entry, heir: Contact) -> list[Op]:
     """Raises Moved."""
     order, _ = waitlists.begun(tenant, ours.waitlist_id)
     _ = order.root  # the count of those who were approved stands on it
@@ -71,13 +74,17 @@ def _joined(tenant: Tenant, ours: Entry, theirs: Entry, source_id: str) -> list[
     was_approved = -1 if goes.leaf is None else 0
     left = 1 if goes.leaf is not None else 0
     return [
-        waitlists.unpoint(tenant, source_id, ours.waitlist_id, theirs.id),
+        waitlists.unpoint(tenant, theirs.contact_id, ours.waitlist_id, theirs.id),
         waitlists.point(tenant, ours.contact_id, ours.waitlist_id, stays.id, over=ours.id),
         waitlists.removal(tenant, goes),
         waitlists.save(tenant, stays),
-        *(codes.change_op(tenant, code, contact_id=stays.contact_id) for code in theirs.codes),
+        *_leading(tenant, theirs.codes[: leave.CODES_AT_ONCE], heir),
         *waitlists.order_ops(tenant, ours.waitlist_id, order, approved=was_approved, left=left),
     ]
+
+
+def _leading(tenant: Tenant, some: Sequence[str], heir: Contact) -> list[Op]:
+    return [codes.change_op(tenant, code, contact_id=heir.id) for code in some]
 
 
 def _index(order: Order, known: Entry) -> int:

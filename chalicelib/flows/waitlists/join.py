@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core import events, ids
+from chalicelib.core.errors import NotFound
 from chalicelib.features.codes import service as codes
 from chalicelib.features.codes.model import TAIL, Code
 from chalicelib.features.contacts import service as contacts
@@ -29,8 +30,8 @@ from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, ConditionFailed, Op, attr
 
 _CREATED, _OK = 201, 200
-_CODE, _CONTACT, _POINTER = 0, 1, 2
-"""Which operations claim the code, hold the contact, and hold that it has no entry here."""
+_CODE, _CONTACT, _POINTER, _PLACE = 0, 1, 2, 4
+"""Which operations claim the code, hold the contact, hold that it has no entry here, and give it its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +171,9 @@ class _Joining:
         return [created, outbox.emit(self.tenant, events.ENTRY_APPROVED, approved, now)]
 
     def _learn(self, refused: ConditionFailed, contact_id: str) -> None:
-        """What the next attempt does in another way. Raises NotFound where the waitlist is no more."""
-        if self.waitlist.auto_approve:
-            _, parts = waitlists.begun(self.tenant, self.waitlist.id)
-            parts.root()
+        """What the next attempt does in another way. Raises NotFound where there is none."""
+        if self.waitlist.auto_approve and _PLACE in refused.failed:
+            raise NotFound("There is no such waitlist.") from None
         if _CODE in refused.failed:
             self.tail += 1
         if _POINTER in refused.failed:

@@ -1,6 +1,8 @@
 """Take entries out of waitlists: one, or all of a contact that was deleted. The rest close up. May be repeated."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 from chalicelib.features.codes import service as codes
 from chalicelib.features.waitlists import service as waitlists
@@ -10,10 +12,13 @@ from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import Op
 
+CODES_AT_ONCE: Final = 40
+"""Codes that one transaction changes: who was merged with many others has as many."""
+
 
 def one(tenant: Tenant, waitlist: Waitlist, entry_id: str) -> None:
     """Take one entry out; its code leads nowhere from then on. Raises NotFound."""
-    waitlists.retried(lambda: table.transact(leaving_ops(tenant, waitlists.entry(tenant, waitlist.id, entry_id))))
+    waitlists.retried(lambda: _take_out(tenant, waitlists.entry(tenant, waitlist.id, entry_id)))
 
 
 def deleted(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -34,7 +39,21 @@ def _leave(tenant: Tenant, waitlist_id: str, entry_id: str) -> None:
     known = waitlists.find_entry(tenant, waitlist_id, entry_id)
     # What a deleted waitlist leaves behind is cleaned up with that.
     if known is not None and waitlists.find(tenant, waitlist_id) is not None:
-        table.transact(leaving_ops(tenant, known))
+        _take_out(tenant, known)
+
+
+def _take_out(tenant: Tenant, known: Entry) -> None:
+    table.transact(leaving_ops(tenant, shortened(tenant, known)))
+
+
+def shortened(tenant: Tenant, known: Entry) -> Entry:
+    """The entry, which is about to go, with as few codes as one transaction can take along; the others are removed."""
+    while len(known.codes) > CODES_AT_ONCE:
+        some, rest = known.codes[-CODES_AT_ONCE:], known.codes[:-CODES_AT_ONCE]
+        fewer = replace(known, codes=rest)
+        table.transact([waitlists.save(tenant, fewer), *(codes.remove_op(tenant, code) for code in some)])
+        known = replace(fewer, version=fewer.version + 1)
+    return known
 
 
 def leaving_ops(tenant: Tenant, known: Entry) -> list[Op]:

@@ -80,6 +80,10 @@ class BadTarget(Exception):
         self.message = message
 
 
+_HOUSEHOLD_BITS = 64
+"""Of an IPv6 address: what a provider gives to one customer at the least (RFC 6177, RFC 7421)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a URL points, as it goes into a request."""
@@ -109,6 +113,14 @@ def literal(text: str) -> IPv4Address | IPv6Address | None:
         return ip_address(text)
     except ValueError:
         return None
+
+
+def network_of(ip: str) -> str:
+    """What one household or office has of the network: an IPv4 address, a /64 of IPv6, or the text that is neither."""
+    known = literal(ip.strip())
+    if isinstance(known, IPv6Address):
+        known = known.ipv4_mapped or IPv6Network((known, _HOUSEHOLD_BITS), strict=False).network_address
+    return ip if known is None else str(known)
 
 
 def is_public(address: str | IPv4Address | IPv6Address) -> bool:

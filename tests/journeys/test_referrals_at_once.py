@@ -18,8 +18,8 @@ from tests.support.referral_world import PROGRAM, ReferralWorld, assert_ledger_a
 from tests.support.wait_world import at_once
 
 PAIR = [("referee", 15), ("referrer", 20)]
-CALLS_OF_A_CONVERSION = 27
-CALLS_OF_A_DECISION = 11
+CALLS_OF_A_CONVERSION = 29
+CALLS_OF_A_DECISION = 12
 
 
 def recording(world: ReferralWorld, code: str, referred: str) -> Callable[[], tuple[Conversion, bool]]:

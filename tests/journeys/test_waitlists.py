@@ -342,3 +342,9 @@ def test_who_is_purged_before_the_bus_comes_to_its_entry_leaves_the_queue(
     live_wait.settle()
     assert live_wait.emails(waitlist) == ["u0", "u2"]
     assert live_wait.stats(waitlist)["waiting"] == 2
+
+
+def test_a_waitlist_without_a_landing_page_leads_to_the_project_s_domain(live_wait: WaitWorld) -> None:
+    live_wait.ok(live_wait.client.patch("/v1/settings", {"domain": "acme.test"}))
+    waitlist = live_wait.waitlist()
+    assert live_wait.ok(live_wait.client.get(f"/v1/waitlists/{waitlist}"))["landing_url"] == "https://acme.test"

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from chalicelib.core.addresses import BadTarget, Target, is_public, parse_target
+from chalicelib.core.addresses import BadTarget, Target, is_public, network_of, parse_target
 
 PRIVATE = [
     "127.0.0.1",
@@ -312,3 +312,19 @@ def test_plain_http_is_allowed_where_private_urls_are() -> None:
 def test_a_url_of_2048_characters_is_accepted() -> None:
     url = "https://example.com/".ljust(2_048, "x")
     assert len(parse_target(url, allow_private=False).path) == 2_048 - len("https://example.com")
+
+
+@pytest.mark.parametrize(
+    ("ip", "network"),
+    [
+        ("198.51.100.7", "198.51.100.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:DB8:1:2::9", "2001:db8:1:2::"),
+        ("2001:db8:1:3::9", "2001:db8:1:3::"),
+        ("::ffff:198.51.100.7", "198.51.100.7"),
+        ("not an address", "not an address"),
+        ("", ""),
+    ],
+)
+def test_one_household_is_one_network(ip: str, network: str) -> None:
+    assert network_of(ip) == network

@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from chalicelib.core import clock, ids
+from chalicelib.core.addresses import network_of
 from chalicelib.core.errors import Conflict, NotFound, Unavailable
 from chalicelib.features.referrals import fraud, store
 from chalicelib.features.referrals.catalog import Catalog
@@ -296,7 +297,7 @@ def board(
 
 def source_keys(tenant: Tenant, referrer_id: str, program_id: str, ip: str | None, agent: str | None) -> dict[str, Key]:
     """The rows that have the moments of conversions from the same address and by the same program, by their kind."""
-    given = {"ip": ip, "agent": agent}
+    given = {"ip": None if ip is None else network_of(ip), "agent": agent}
     return {
         kind: tenant.source(referrer_id, program_id, kind, _digest(value)) for kind, value in given.items() if value
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from chalicelib.core import clock, strict_json
+from chalicelib.core.addresses import network_of
 from chalicelib.core.errors import Conflict, NotFound, Unavailable, detail
 from chalicelib.features.waitlists import order as orders
 from chalicelib.features.waitlists import store
@@ -298,7 +299,7 @@ def split(tenant: Tenant, waitlist_id: str, leaf_id: str) -> None:
 
 def source_of(ip: str) -> str:
     """An address as it is kept for being counted: a keyed hash."""
-    return hmac.digest(derive("waitlist-joins"), ip.encode(), hashlib.sha256).hex()[:32]
+    return hmac.digest(derive("waitlist-joins"), network_of(ip).encode(), hashlib.sha256).hex()[:32]
 
 
 def joins(tenant: Tenant, referrer: Entry, digest: str, at: int) -> tuple[list[int], Op]:

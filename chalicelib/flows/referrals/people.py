@@ -16,7 +16,10 @@ from chalicelib.platform.table import Check, attr
 from chalicelib.readings.known import known
 
 _LOOKED_AT: Final = 25
-"""Events."""
+"""Events of each name."""
+
+_TELLING: Final = (events.IDENTIFY, events.PAGE_VIEW)
+"""What tells of a device, as clients send it."""
 
 
 def active(tenant: Tenant, contact_id: str) -> Contact | None:
@@ -34,11 +37,16 @@ def still_active(tenant: Tenant, *people: Contact) -> list[Check]:
 
 
 def seen(tenant: Tenant, contact: Contact) -> Known:
-    """As `known`, with the devices that it was last identified on: an anonymous id is one contact's, whoever else comes
-    by it."""
-    latest = next(activity.history(tenant, contact.lineage, events.IDENTIFY, page_size=_LOOKED_AT), [])
+    """As `known`, with the devices that it came by lately: an anonymous id is one contact's, whoever else uses it.
+
+    Read by name, which takes no index: the bus may read none.
+    """
+    devices: set[str] = set()
+    for name in _TELLING:
+        latest = next(activity.history(tenant, contact.lineage, name, page_size=_LOOKED_AT), [])
+        devices |= {each.anonymous_id for each in latest if each.anonymous_id is not None}
     of = known(contact)
-    return replace(of, devices=of.devices | {each.anonymous_id for each in latest if each.anonymous_id is not None})
+    return replace(of, devices=of.devices | devices)
 
 
 def first_mail_bounced(tenant: Tenant, contact: Contact) -> bool:

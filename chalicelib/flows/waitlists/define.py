@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.core import events, ids
 from chalicelib.core.errors import ValidationFailed, detail
+from chalicelib.features.projects import service as projects
 from chalicelib.features.templates import service as templates
 from chalicelib.features.waitlists import service as waitlists
 from chalicelib.features.waitlists.model import Stats, Waitlist
@@ -25,7 +26,11 @@ def create(tenant: Tenant, body: "NewWaitlist", now: int, receipt: Receipt) -> W
     over the limit."""
     from chalicelib.features.waitlists.schemas import shown
 
-    made = Waitlist(id=ids.new_id("wl"), created_at=now, updated_at=now, **body.model_dump())
+    given = body.model_dump()
+    domain = projects.get(tenant).domain
+    if given["landing_url"] is None and domain is not None:
+        given["landing_url"] = f"https://{domain}"
+    made = Waitlist(id=ids.new_id("wl"), created_at=now, updated_at=now, **given)
     answer = shown(made, Stats(0, 0)).model_dump(mode="json")
 
     def act() -> Waitlist:

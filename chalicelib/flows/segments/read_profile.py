@@ -29,10 +29,11 @@ class Profile:
 
 def run(tenant: Tenant, contact_id: str, now: int) -> Profile:
     """The profile at `now` (ms). Raises NotFound."""
-    contact = contacts.get(tenant, contact_id)
-    memberships, project = segments.memberships_key(tenant, contact_id), projects.key(tenant)
-    defined = definitions.key(tenant)
-    rows = table.batch_get([memberships, project, defined])
+    own, memberships = contacts.key(tenant, contact_id), segments.memberships_key(tenant, contact_id)
+    project, defined = projects.key(tenant), definitions.key(tenant)
+    rows = table.batch_get([own, memberships, project, defined])
+    found = contacts.read(rows.get(own))
+    contact = found if found is not None and found.status == "active" else contacts.get(tenant, contact_id)
     known = segments.catalog_of(tenant, rows.get(defined)).segments
     standing = segments.memberships(rows.get(memberships))
     facts = gather.facts(contact)

@@ -11,8 +11,11 @@ PERSON = {"User-Agent": AGENT}
 MACHINES = {
     "a preview": {"User-Agent": "Slackbot-LinkExpanding 1.0"},
     "a crawler": {"User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"},
-    "nobody's": {},
+    "a messenger's": {"User-Agent": "WhatsApp/2.23.20.0"},
 }
+PEOPLE = [PERSON, {}, {"User-Agent": "curl/8.9.1"}, {"User-Agent": "Mozilla/5.0"}, {"User-Agent": "my-app/1.0"}]
+"""Whoever does not say that it is a robot: apps and programs open links for people."""
+
 CODES_OF_NONE = [
     "x",
     "ALICE",
@@ -67,12 +70,12 @@ def test_who_only_asks_for_the_head_counts_as_nobody(live: ReferralWorld) -> Non
 
 def test_each_click_of_a_person_is_counted_once(live: ReferralWorld) -> None:
     code = live.link(live.contact("alice"))
-    for headers in [PERSON, PERSON, *MACHINES.values(), PERSON]:
+    for headers in [*PEOPLE, *MACHINES.values(), PERSON]:
         assert Client().get(f"/r/{code}", headers=headers).status == 302
     for _ in range(2):
         live.redeliver(0, [])
         live.settle()
-    assert (live.stats()["total_clicks"], live.get(f"/v1/referrals/links/{code}")["clicks"]) == (3, 3)
+    assert (live.stats()["total_clicks"], live.get(f"/v1/referrals/links/{code}")["clicks"]) == (6, 6)
 
 
 QUERIES = ["url=https://evil.test", "ref=EVIL", "next=//evil.test&to=%2F%2Fevil.test", "landing_url=https://evil.test"]

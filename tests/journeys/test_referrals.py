@@ -234,7 +234,7 @@ def test_a_click_is_counted_and_leads_to_the_landing_page_with_the_code(referrin
     code = referring.link(referring.contact("alice"))
     answer = Client().get(f"/r/{code.lower()}", headers=PEOPLE)
     assert (answer.status, answer.headers["location"]) == (302, f"https://acme.test/welcome?from=friend&ref={code}#top")
-    machines = [{"User-Agent": "Slackbot-LinkExpanding 1.0"}, {}]
+    machines = [{"User-Agent": "Slackbot-LinkExpanding 1.0"}, {"User-Agent": "facebookexternalhit/1.1"}]
     assert {Client().get(f"/r/{code}", headers=each).status for each in machines} == {302}
     assert Client().request("HEAD", f"/r/{code}", headers=PEOPLE).status in (302, 405)
     referring.settle()

@@ -7,6 +7,7 @@ has.
 """
 
 import copy
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -16,7 +17,10 @@ from moto.core.serialize import JSONSerializer
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
 
+_one_at_a_time = threading.RLock()
+_call: Callable[[Any], Any] = DynamoHandler.call_action
 _transact: Callable[..., None] = DynamoDBBackend.transact_write_items
 _serialize_structure: Callable[..., None] = JSONSerializer._serialize_type_structure
 _cast: Callable[[DynamoType], Any] = vars(DynamoType)["cast_value"].fget
@@ -28,6 +32,12 @@ def install() -> None:
         setattr(owner, name, lighter)
     # What a transaction copies it for is done by `_transact_lightly`.
     setattr(Table, "__deepcopy__", lambda table, _memo: table)  # noqa: B010 - moto's class does not know it
+
+
+def _call_alone(handler: Any) -> Any:
+    """One call to the table at a time: no thread sees half of another one's transaction."""
+    with _one_at_a_time:
+        return _call(handler)
 
 
 def _transact_lightly(backend: Any, transact_items: Sequence[dict[str, Any]]) -> None:
@@ -81,6 +91,7 @@ def _cast_lightly(value: DynamoType) -> Any:
 
 
 LIGHTER: tuple[tuple[Any, str, Any], ...] = (
+    (DynamoHandler, "call_action", _call_alone),
     (DynamoDBBackend, "transact_write_items", _transact_lightly),
     (JSONSerializer, "_serialize_type_structure", _serialize_lightly),
     (Table, "all_items", _all_items_lightly),

@@ -34,8 +34,10 @@ BROADCAST_QUEUED = "broadcast.queued"
 BROADCAST_WALKED = "broadcast.walked"
 STEP_DUE = "campaign.step_due"
 RUN_ENDED = "campaign.run_ended"
+CAMPAIGN_START_ASKED = "campaign.start_asked"
 """Told to the flows, which move campaigns on: of a changed campaign its runs, of a broadcast its audience, of a contact
-its next step, and the end of a run without a mail; not webhooks."""
+its next step, the end of a run without a mail, and a start that something else than the trigger asks for; not
+webhooks."""
 
 MAIL_SENT = "campaign.email.sent"
 MAIL_DELIVERED = "campaign.email.delivered"
@@ -67,6 +69,17 @@ ENDPOINT_DISABLED = "endpoint.disabled"
 WEBHOOK_DUE = "webhook.due"
 WEBHOOKS_REPLAY_ASKED = "webhooks.replay_asked"
 """Told to the flows, which queue one attempt, or one of all that failed; not webhooks themselves."""
+
+SURVEY_ANSWERED = "survey.response.created"
+SURVEY_PROMOTER = "survey.nps.promoter"
+SURVEY_DETRACTOR = "survey.nps.detractor"
+SURVEY_CORRECTED = "survey.response.corrected"
+SURVEY_ACTIVATED = "survey.activated"
+SURVEY_SWEEP_DUE = "survey.sweep_due"
+SURVEY_ASK_DUE = "survey.ask_due"
+SURVEY_SENT = "survey.sent"
+"""The last five are told to the flows: an answer was changed, a survey goes on, its audience is to be asked, or one
+contact or the reminder of it, and somebody was asked; not webhooks."""
 
 ENTRY_CREATED = "waitlist.entry.created"
 ENTRY_APPROVED = "waitlist.entry.approved"
@@ -114,9 +127,9 @@ WEBHOOKS = (
     MAIL_BOUNCED,
     MAIL_COMPLAINED,
     MAIL_UNSUBSCRIBED,
-    "survey.response.created",
-    "survey.nps.promoter",
-    "survey.nps.detractor",
+    SURVEY_ANSWERED,
+    SURVEY_PROMOTER,
+    SURVEY_DETRACTOR,
     ENTRY_CREATED,
     ENTRY_APPROVED,
     POSITION_CHANGED,

@@ -4,6 +4,7 @@ import re
 import time
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATE_LENGTH = len("2026-02-23")
@@ -48,6 +49,11 @@ def iso(moment: int) -> str:
 def day(moment: int) -> str:
     """The UTC day of `moment`, as `2026-02-23`."""
     return _date(moment // DAY)
+
+
+def local_day(moment: int, zone: str) -> str:
+    """The day of `moment` in an IANA time zone, as `2026-02-23`."""
+    return datetime.fromtimestamp(moment / SECOND, ZoneInfo(zone)).date().isoformat()
 
 
 @lru_cache(maxsize=1024)

@@ -12,3 +12,11 @@ def parse_duration(text: str) -> int:
     if match is None:
         raise ValueError("a duration is a whole number and one of s, m, h, d, w")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def format_duration(milliseconds: int) -> str:
+    """A duration as callers write it, in the largest unit that gives a whole number; none is `0m`."""
+    if not milliseconds:
+        return "0m"
+    units = sorted(_UNITS.items(), key=lambda each: -each[1])
+    return next(f"{milliseconds // size}{unit}" for unit, size in units if milliseconds % size == 0)

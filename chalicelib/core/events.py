@@ -74,12 +74,12 @@ SURVEY_ANSWERED = "survey.response.created"
 SURVEY_PROMOTER = "survey.nps.promoter"
 SURVEY_DETRACTOR = "survey.nps.detractor"
 SURVEY_CORRECTED = "survey.response.corrected"
-SURVEY_ACTIVATED = "survey.activated"
+SURVEY_MOVED = "survey.moved"
 SURVEY_SWEEP_DUE = "survey.sweep_due"
 SURVEY_ASK_DUE = "survey.ask_due"
 SURVEY_SENT = "survey.sent"
-"""The last five are told to the flows: an answer was changed, a survey goes on, its audience is to be asked, or one
-contact or the reminder of it, and somebody was asked; not webhooks."""
+"""The last five are told to the flows: an answer was changed, a survey goes on or has ended, its audience is to be
+asked, or one contact, and somebody was asked; not webhooks."""
 
 ENTRY_CREATED = "waitlist.entry.created"
 ENTRY_APPROVED = "waitlist.entry.approved"
@@ -102,6 +102,12 @@ GROUP = "$group"
 ALIAS = "$alias"
 TRAITS_OVERFLOW = "$traits_overflow"
 IDENTITY_CONFLICT = "$identity_conflict"
+
+NOTED_SENT = "$survey_sent"
+NOTED_ANSWERED = "$survey_answered"
+NOTED_CORRECTED = "$survey_corrected"
+NOTED_EFFECT = "$survey_effect"
+"""What surveys tell on a timeline."""
 
 FIRST_TOUCH = "$first_touch"
 LAST_TOUCH = "$last_touch"

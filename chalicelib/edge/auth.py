@@ -128,9 +128,9 @@ def authenticate(request: Request, access: Access, body_limit: int) -> tuple[Adm
 
 
 def check_scope(principal: Principal, access: Access, scope: str | None) -> None:
-    """Raises InsufficientScope. On ingest a write key needs none."""
+    """Raises InsufficientScope. On ingest a write key needs none, and a secret key `contacts:write` if no other one."""
     if access == "ingest":
-        scope = key_model.INGEST_SCOPE if principal.key_type == "secret" else None
+        scope = (scope or key_model.INGEST_SCOPE) if principal.key_type == "secret" else None
     if scope is not None and not key_model.allows(principal.scopes, scope):
         raise InsufficientScope(scope, sorted(principal.scopes))
 

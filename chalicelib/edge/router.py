@@ -12,7 +12,7 @@
 
 Arguments of `get`, `post`, `patch` and `delete`, all by name but the path:
 
-- `scope`: what a secret key must have; None for ingest and public endpoints.
+- `scope`: what a secret key must have; None for public endpoints, and for those of ingest that want `contacts:write`.
 - `access`: "management" (secret key), "ingest" (write key, or a secret key with contacts:write), "public" (no key;
   `call.principal`, `.tenant` and `.receipt` must not be read, and `call.now` is the real moment).
 - `query`, `body`: pydantic models (`core.schema.Query`, `core.schema.Body`), None where there is none. Management
@@ -110,8 +110,8 @@ class Router:
         test_only: bool = False,
         may_be_empty: bool = False,
     ) -> Callable[[H], H]:
-        if (access == "management") != (scope is not None):
-            raise ValueError(f"{method} {path}: a management endpoint has a scope, and no other one has")
+        if (access == "management" and scope is None) or (access == "public" and scope is not None):
+            raise ValueError(f"{method} {path}: a management endpoint has a scope, and a public one has none")
 
         def register(handler: H) -> H:
             summary = " ".join((handler.__doc__ or "").strip().partition("\n\n")[0].split())

@@ -1,4 +1,4 @@
-"""What keys are made of. They are made in `platform/keys.py` and `platform/growth_keys.py` only."""
+"""What keys are made of. They are made in `platform/keys.py`, `platform/growth_keys.py` and `platform/survey_keys.py`."""
 
 import zlib
 from typing import NamedTuple
@@ -8,7 +8,7 @@ _MOMENT_DIGITS = 15
 
 
 class Key(NamedTuple):
-    """The primary key of one item. Made in this module only."""
+    """The primary key of one item."""
 
     pk: str
     sk: str

@@ -44,6 +44,7 @@
 | mail kept of a test project | `P#<p>#MAILBOX` | `<moment>#<message id>` | |
 | referral code | `CODE#<code>` | `CODE` | |
 | referrals and waitlists | `platform/growth_keys.py` | | |
+| surveys | `platform/survey_keys.py` | | |
 | idempotent answer | `P#<p>#IDEM#<hash>` | `IDEM` | |
 """
 
@@ -51,8 +52,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib.core import clock, ids
-from chalicelib.platform.growth_keys import GrowthKeys
 from chalicelib.platform.key_shapes import IndexEntry, Key, moment_sk, part, shard_of
+from chalicelib.platform.survey_keys import SurveyKeys
 
 __all__ = [
     "COUNTER_SHARDS",
@@ -130,7 +131,7 @@ def referral_code(code: str) -> Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Tenant(GrowthKeys):
+class Tenant(SurveyKeys):
     """One project as the owner of keys. Made from the caller's principal, or from an item read back."""
 
     @property

@@ -61,9 +61,11 @@ def run(
     *,
     subject: str | None = None,
     referral_link: str | None = None,
+    survey_link: str | None = None,
 ) -> Composed | str:
     """The mail, or a word for why it can't be made. `event` is what merge tags read as what caused it; `subject` stands
-    in the place of the template's. Nothing is written."""
+    in the place of the template's. Links to a survey's page are left as they are: that one is followed says nothing.
+    Nothing is written."""
     if project.default_from_email is None:
         return "no_sender"
     if template is None:
@@ -72,7 +74,8 @@ def run(
     tokens = _Tokens(tenant, contact.id, message_id)
     leave = tokens.url("unsubscribe")
     try:
-        rendered = templates.rendered(template, _context(contact, project, event, now, leave, referral_link), subject)
+        own = {"unsubscribe_url": leave, "referral_link": referral_link, "survey_link": survey_link}
+        rendered = templates.rendered(template, _context(contact, project, event, now) | own, subject)
     except RenderFailed:
         return "render_failed"
     tracked = links.tracked(
@@ -80,7 +83,7 @@ def run(
         rendered.text,
         lambda urls: [tokens.url("click", n, len(urls), url) for n, url in enumerate(urls)],
         tokens.url("open"),
-        keep=leave,
+        keep=(leave,) if survey_link is None else (leave, survey_link),
     )
     ref = message_ref(tenant.project_id, contact.id, message_id)
     raw = mime.compose(
@@ -109,18 +112,8 @@ def run(
     )
 
 
-def _context(
-    contact: Person, project: Project, event: Mapping[str, Any], now: int, leave: str, referral_link: str | None
-) -> dict[str, Any]:
-    return {
-        "now": now,
-        "contact": contact_tags(contact),
-        "event": dict(event),
-        "project": project_tags(project),
-        "unsubscribe_url": leave,
-        "referral_link": referral_link,
-        "survey_link": None,
-    }
+def _context(contact: Person, project: Project, event: Mapping[str, Any], now: int) -> dict[str, Any]:
+    return {"now": now, "contact": contact_tags(contact), "event": dict(event), "project": project_tags(project)}
 
 
 def event_tags(name: str | None, moment: int, properties: Mapping[str, Any]) -> dict[str, Any]:

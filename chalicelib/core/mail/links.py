@@ -31,13 +31,14 @@ class Tracked:
 
 
 def tracked(
-    html: str, text: str, through: Callable[[Sequence[str]], Sequence[str]], pixel_url: str, keep: str
+    html: str, text: str, through: Callable[[Sequence[str]], Sequence[str]], pixel_url: str, keep: tuple[str, ...]
 ) -> Tracked:
     """The mail with each web link replaced by what `through` gives for all of them, and a picture of one pixel at the
-    end. The link `keep` stays, and so do those over MAX_LINKS or URL_MAX, and whatever is no link to the web."""
+    end. Links that begin with one of `keep` stay, and so do those over MAX_LINKS or URL_MAX, and whatever is no link to
+    the web."""
     found: dict[str, None] = {}
     for _, _, url in _urls(html):
-        if url != keep and len(found) < MAX_LINKS:
+        if not url.startswith(keep) and len(found) < MAX_LINKS:
             found.setdefault(url)
     links = list(found)
     to = dict(zip(links, through(links), strict=True))

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from chalicelib.core.bounds import MAX_NAME_BYTES, has_control
 from chalicelib.core.clock import DAY, iso, parse_instant
-from chalicelib.core.durations import parse_duration
+from chalicelib.core.durations import format_duration, parse_duration
 from chalicelib.core.errors import ValidationFailed, detail
 from chalicelib.core.schema import Answer, Body, Instant, Line, NotNull, PageQuery
 from chalicelib.features.campaigns.model import (
@@ -27,7 +27,6 @@ _SUBJECT_MAX = 500
 _DELAY_MAX = 365 * DAY
 _RATE_MAX = 1_000
 _EXITS_MAX = 20
-_UNITS = (("w", 7 * DAY), ("d", DAY), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 _STEP_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -300,13 +299,6 @@ def _steps(bodies: list[StepBody]) -> list[tuple[str | None, Step]]:
     ]
 
 
-def duration(milliseconds: int) -> str:
-    """A delay as callers write it, in the largest unit that gives a whole number; none is `0m`."""
-    if not milliseconds:
-        return "0m"
-    return next(f"{milliseconds // size}{unit}" for unit, size in _UNITS if milliseconds % size == 0)
-
-
 def shown(campaign: Campaign) -> CampaignAnswer:
     """The campaign as its callers see it."""
     trigger = campaign.trigger
@@ -323,7 +315,7 @@ def shown(campaign: Campaign) -> CampaignAnswer:
         steps=[
             StepAnswer(
                 id=step.id,
-                delay=duration(step.delay),
+                delay=format_duration(step.delay),
                 subject=step.subject,
                 template_id=step.template_id,
                 conditions=step.conditions,

@@ -1,0 +1,1 @@
+"""Surveys: whom they are sent to, what was answered, and what follows from it."""

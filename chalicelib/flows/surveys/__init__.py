@@ -1,0 +1,1 @@
+"""Asking surveys at their moment, taking answers, and acting on them."""

@@ -228,6 +228,10 @@ class Directory:
         identity = Identity("anonymous", names.anonymous)
         if self.home("anonymous", names.anonymous) is not contact:
             self._claim(contact, identity, Pointer(contact.id))
+        elif anonymous_part(names.anonymous) not in contact.parts:
+            # It was read before the contact, and may have left it in between. A part tells that it has not, as it
+            # leaves together with the anonymous id; where there is none, what was read must hold when this is written.
+            self._claim(contact, identity, self._pointers[identity])
         self._lead_on(contact, identity)
         core = contact.users.get(self._pointers[identity].user or "", contact.id)
         return kinship.part_of(contact, names.anonymous, core)

@@ -365,6 +365,16 @@ def test_a_change_by_the_api_stands_whether_an_alias_comes_before_or_after_it(wo
     assert person("u1").traits == {"plan": "y"}
 
 
+def test_a_claim_to_a_taken_address_is_judged_once_however_often_it_is_said(world: World) -> None:
+    said = [Fact(f"e{n}", "identify", n, user=user, traits={"email": "a@x.io"}) for n, user in enumerate(["u", *"vvv"])]
+    told = []
+    for fact in said:
+        before = len(world.table.records)
+        tell(world, fact)
+        told.append(sum("email.contested" in str(record) for record in world.table.records[before:]))
+    assert told == [0, 1, 0, 0]
+
+
 def test_an_address_is_handed_on_however_many_were_said_before(world: World) -> None:
     said = [Fact(f"e{n:02d}", "identify", n, user="u1", traits={"email": f"{n}@x.io"}) for n in range(24)]
     tell(world, *said[:-1])

@@ -128,6 +128,7 @@ def overtaking(world: World, facts: list[Fact], data: st.DataObject) -> None:
 TAKEN = Fact("m21", "identify", 5, user="u2", anonymous="a")
 EARLIER = Fact("m10", "alias", 0, user="u1", previous="a")
 ALONE = Fact("m01", "identify", 7, anonymous="a", traits={"plan": 1})
+MAIL = {"email": "x@x.io"}
 OVERTAKEN = {
     "a visitor leaves": ([TAKEN], ALONE, EARLIER),
     "a visitor leaves with what it did": ([TAKEN, Fact("m02", "track", 6, anonymous="a")], ALONE, EARLIER),
@@ -135,6 +136,25 @@ OVERTAKEN = {
         [Fact("m02", "track", 6, anonymous="a"), TAKEN, Fact("m03", "alias", 8, user="u3", previous="u2")],
         ALONE,
         EARLIER,
+    ),
+    "an address is awarded": (
+        [Fact("m21", "identify", 5, user="u1", traits=MAIL)],
+        Fact("m01", "identify", 7, user="u1", traits=MAIL),
+        Fact("m10", "identify", 3, user="u2", traits=MAIL),
+    ),
+    "an address is given up": (
+        [Fact("m21", "identify", 1, user="u2", traits=MAIL)],
+        Fact("m01", "identify", 5, user="u1", traits=MAIL),
+        Fact("m10", "identify", 9, user="u2", traits={"email": None}),
+    ),
+    "an address is given up that was said again": (
+        [
+            Fact("m21", "identify", 1, user="u2", traits=MAIL),
+            Fact("m02", "identify", 2, user="u1", traits=MAIL),
+            Fact("m03", "identify", 3, user="u1", traits={"email": None}),
+        ],
+        Fact("m01", "identify", 5, user="u1", traits=MAIL),
+        Fact("m10", "identify", 9, user="u2", traits={"email": None}),
     ),
 }
 

@@ -12,12 +12,12 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import MAX_ALIASES, MAX_USERS, Contact
 from chalicelib.features.contacts.names import Names
 from chalicelib.features.segments import service as segments
-from chalicelib.flows import merge_contacts, relocate_events
+from chalicelib.flows import merge_contacts, record_activity, relocate_events
 from chalicelib.flows.segments import define, purge
 from chalicelib.platform.idempotency import Receipt, Replay, StoredAnswer
 from chalicelib.platform.keys import Tenant
 from tests.support import pipeline
-from tests.support.identities import EPOCH, RECEIVED, Feed, contact_of
+from tests.support.identities import EPOCH, RECEIVED, Feed, accepted, contact_of
 from tests.support.identity_oracle import Fact
 from tests.support.memory_world import World
 
@@ -170,6 +170,20 @@ def test_a_chain_of_sixty_merges_leads_to_its_end_in_one_step_once_it_was_walked
     world.table.on_call = reads.append
     tell(world, Fact("zz", "track", 2, user="u0"), settles=False)
     assert reads == ["batch_get", "batch_get", "transact"]
+
+
+def test_only_the_first_event_of_a_visitor_alone_writes_whose_it_is(world: World) -> None:
+    visitors = [f"v{n}" for n in range(40)]
+    tell(world, *(Fact(f"c{each}", "track", 1, user="ann", anonymous=each) for each in visitors), settles=False)
+    written = []
+    for moment in (2, 3):
+        before = len(world.table.records)
+        record_activity.run(
+            TENANT, [accepted(Fact(f"{each}-{moment}", "track", moment, anonymous=each)) for each in visitors]
+        )
+        keys = [record["dynamodb"]["Keys"]["SK"]["S"] for record in world.table.records[before:]]
+        written.append((keys.count("ID"), keys.count("CONTACT")))
+    assert written == [(40, 2), (0, 1)]
 
 
 def test_a_contact_has_a_bounded_number_of_ids_and_tells_what_it_refused(world: World) -> None:
@@ -349,6 +363,16 @@ def test_a_change_by_the_api_stands_whether_an_alias_comes_before_or_after_it(wo
     feed.arrive(alias)
     world.settle()
     assert person("u1").traits == {"plan": "y"}
+
+
+def test_a_claim_to_a_taken_address_is_judged_once_however_often_it_is_said(world: World) -> None:
+    said = [Fact(f"e{n}", "identify", n, user=user, traits={"email": "a@x.io"}) for n, user in enumerate(["u", *"vvv"])]
+    told = []
+    for fact in said:
+        before = len(world.table.records)
+        tell(world, fact)
+        told.append(sum("email.contested" in str(record) for record in world.table.records[before:]))
+    assert told == [0, 1, 0, 0]
 
 
 def test_an_address_is_handed_on_however_many_were_said_before(world: World) -> None:

@@ -125,6 +125,68 @@ def overtaking(world: World, facts: list[Fact], data: st.DataObject) -> None:
     check(world, facts, [], in_between=False)
 
 
+TAKEN = Fact("m21", "identify", 5, user="u2", anonymous="a")
+EARLIER = Fact("m10", "alias", 0, user="u1", previous="a")
+ALONE = Fact("m01", "identify", 7, anonymous="a", traits={"plan": 1})
+MAIL = {"email": "x@x.io"}
+OVERTAKEN = {
+    "a visitor leaves": ([TAKEN], ALONE, EARLIER),
+    "a visitor leaves with what it did": ([TAKEN, Fact("m02", "track", 6, anonymous="a")], ALONE, EARLIER),
+    "a visitor leaves a merged contact": (
+        [Fact("m02", "track", 6, anonymous="a"), TAKEN, Fact("m03", "alias", 8, user="u3", previous="u2")],
+        ALONE,
+        EARLIER,
+    ),
+    "an address is awarded": (
+        [Fact("m21", "identify", 5, user="u1", traits=MAIL)],
+        Fact("m01", "identify", 7, user="u1", traits=MAIL),
+        Fact("m10", "identify", 3, user="u2", traits=MAIL),
+    ),
+    "an address is given up": (
+        [Fact("m21", "identify", 1, user="u2", traits=MAIL)],
+        Fact("m01", "identify", 5, user="u1", traits=MAIL),
+        Fact("m10", "identify", 9, user="u2", traits={"email": None}),
+    ),
+    "an address is given up that was said again": (
+        [
+            Fact("m21", "identify", 1, user="u2", traits=MAIL),
+            Fact("m02", "identify", 2, user="u1", traits=MAIL),
+            Fact("m03", "identify", 3, user="u1", traits={"email": None}),
+        ],
+        Fact("m01", "identify", 5, user="u1", traits=MAIL),
+        Fact("m10", "identify", 9, user="u2", traits={"email": None}),
+    ),
+}
+
+
+@pytest.mark.parametrize("call", range(3))
+@pytest.mark.parametrize("what", OVERTAKEN)
+def test_contacts_are_the_oracles_where_an_identity_moves_while_an_event_is_written(
+    world: Callable[[], World], what: str, call: int
+) -> None:
+    here = world()
+    before, fact, other = OVERTAKEN[what]
+    facts = [*before, fact, other]
+    feed = Feed(TENANT, facts, here.settle)
+    for each in before:
+        feed.arrive(each)
+        here.settle()
+    calls = iter(range(call))
+
+    def overtake(_name: str) -> None:
+        if next(calls, None) is None:
+            here.table.on_call = lambda _name: None
+            feed.arrive(other)
+            here.settle()
+            overtaken.append(other)
+
+    overtaken: list[Fact] = []
+    here.table.on_call = overtake
+    feed.arrive(fact)
+    assert overtaken == [other]
+    check(here, facts, [], in_between=False)
+
+
 Property = Callable[[World, list[Fact], st.DataObject], None]
 SAID = ["identify", "track", "group", "alias"]
 PROPERTIES: list[tuple[Property, list[str]]] = [

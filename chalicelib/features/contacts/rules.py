@@ -29,6 +29,7 @@ class Directory:
         """`people` has all contacts that the pointers lead to, merged ones too; `read` all identities looked up."""
         everybody = {contact.id: contact for contact in people}
         self.people = {contact.id: contact for contact in everybody.values() if contact.status == "active"}
+        self._said_before = {contact.id: contact.traits.get("email") for contact in self.people.values()}
         self._leads = {contact.id: contact.merged_into for contact in everybody.values() if contact.merged_into}
         self._known = set(read)
         self._pointers = dict(pointers)
@@ -131,15 +132,16 @@ class Directory:
         The second claimant of an address keeps its trait and gets no email.
         """
         wanted = normal_email(contact.traits.get("email"))
-        if contact.email is not None and contact.email != wanted:
-            self._release(contact, contact.email)
-        contact.email = None
+        held, contact.email = contact.email, None
+        if held is not None and held != wanted:
+            self._release(contact, held)
         if wanted is None:
             return None
         identity, holder = Identity("email", wanted), self.home("email", wanted)
         if holder is contact:
-            if self._pointers[identity].contact != contact.id:
-                # It came with a contact that is part of this one now: whoever gives an address up knows only himself.
+            if held != wanted or self._pointers[identity].contact != contact.id:
+                # It was read before the contact, and may have been awarded to another one in between; or it came with a
+                # contact that is part of this one now: whoever gives an address up knows only himself.
                 self._claim(contact, identity, Pointer(contact.id))
             contact.email = wanted
             return None
@@ -147,7 +149,8 @@ class Directory:
             claim = verdict.claims_email(contact, wanted)
             held_since = verdict.claims_email(holder, wanted) if holder is not None else None
             is_earlier = claim is not None and (held_since is None or claim < held_since)
-            if is_earlier:
+            if is_earlier or normal_email(self._said_before.get(contact.id)) != wanted:
+                # The holder may give it up before this is written, when nobody knows yet who else wants it.
                 self._contested.add(contact.id)
             return Clash(wanted, holder.id if holder is not None else None, is_earlier)
         self._claim(contact, identity, Pointer(contact.id))
@@ -228,6 +231,10 @@ class Directory:
         identity = Identity("anonymous", names.anonymous)
         if self.home("anonymous", names.anonymous) is not contact:
             self._claim(contact, identity, Pointer(contact.id))
+        elif anonymous_part(names.anonymous) not in contact.parts:
+            # It was read before the contact, and may have left it in between. A part tells that it has not, as it
+            # leaves together with the anonymous id; where there is none, what was read must hold when this is written.
+            self._claim(contact, identity, self._pointers[identity])
         self._lead_on(contact, identity)
         core = contact.users.get(self._pointers[identity].user or "", contact.id)
         return kinship.part_of(contact, names.anonymous, core)

@@ -34,6 +34,8 @@ from chalicelib.flows import merge_contacts
 from chalicelib.flows.referrals import held as held_referrals
 from chalicelib.flows.referrals.held import HeldReferrals
 from chalicelib.flows.segments import purge, read_profile
+from chalicelib.flows.surveys import read as read_surveys
+from chalicelib.flows.surveys.answers import ListedResponse, SendAnswer
 from chalicelib.flows.waitlists import read as read_entries
 
 router = Router("contacts")
@@ -77,6 +79,8 @@ class ContactExport(Answer):
     messages: Annotated[list[HeldMessage], Field(description="All mails; on the first page only.")]
     referrals: Annotated[HeldReferrals, Field(description="On the first page only.")]
     waitlist_entries: Annotated[list[HeldEntry], Field(description="In all waitlists; on the first page only.")]
+    survey_sends: Annotated[list[SendAnswer], Field(description="Of all surveys; on the first page only.")]
+    survey_responses: Annotated[list[ListedResponse], Field(description="To all surveys; on the first page only.")]
     events: list[ExportedEvent]
     has_more: bool
     next_cursor: Annotated[str | None, Field(description="Where the next page of events goes on; null at the end.")]
@@ -184,6 +188,7 @@ def export_contact(call: Call[PageQuery, None]) -> ContactExport:
     only = activity.Filter(contact_id=profile.id)
     rows, following = activity.listing(call.tenant, "contacts.export", only, call.query.limit, call.query.cursor)
     held = contacts.held(call.tenant, profile.id)
+    sends, responses = ([], []) if call.query.cursor else read_surveys.held(call.tenant, profile.id, call.now)
     mailed = [] if call.query.cursor else [profile.id, *contacts.absorbed(call.tenant, profile.id)]
     return ContactExport(
         contact=profile,
@@ -196,6 +201,8 @@ def export_contact(call: Call[PageQuery, None]) -> ContactExport:
         messages=[messaging_schemas.held(row) for each in mailed for row in messaging.of_contact(call.tenant, each)],
         referrals=held_referrals.NOTHING if call.query.cursor else held_referrals.run(call.tenant, profile.id),
         waitlist_entries=[] if call.query.cursor else read_entries.held(call.tenant, profile.id),
+        survey_sends=sends,
+        survey_responses=responses,
         events=[activity_schemas.exported(row) for row in rows],
         has_more=following is not None,
         next_cursor=following,

@@ -27,7 +27,8 @@ from chalicelib.flows.surveys.answers import (
     shown,
 )
 from chalicelib.platform import survey_tokens
-from chalicelib.platform.survey_tokens import BadToken, Token
+from chalicelib.platform.survey_tokens import Token
+from chalicelib.platform.token_text import BadToken
 
 router = Router("Surveys")
 
@@ -96,9 +97,7 @@ def archive_survey(call: Call[None, EmptyBody]) -> SurveyAnswer:
 def list_sends(call: Call[SendsQuery, None]) -> Page[SendAnswer]:
     """List who was or is to be asked, and who not and why; newest first."""
     query = call.query
-    rows, following = read.sends(
-        call.tenant, call.path["survey_id"], query.state, query.limit, query.cursor, call.now
-    )
+    rows, following = read.sends(call.tenant, call.path["survey_id"], query.state, query.limit, query.cursor, call.now)
     return Page(data=rows, has_more=following is not None, next_cursor=following)
 
 

@@ -4,7 +4,7 @@
 |---|---|---|---|
 | survey | `P#<p>#SURVEYS` | `<survey id>` | |
 | timer of a survey | `P#<p>#SRVY#<survey id>` | `TIMER#<name>` | due |
-| send: one survey to one contact, once | `P#<p>#C#<c>` | `SURVEY#<survey id>#<send id>` | list `P#<p>#SENDS#<survey id>#<shard>` |
+| send to a contact | `P#<p>#C#<c>` | `SURVEY#<survey id>#<send id>` | list `P#<p>#SENDS#<survey id>#<shard>` |
 | what a contact was sent in all surveys | `P#<p>#C#<c>` | `SURVEYED` | |
 | response to a send | `P#<p>#C#<c>` | `RESP#<survey id>#<send id>` | list `P#<p>#RESPS#<survey id>#<shard>` |
 | what is held back while a survey is paused | `P#<p>#HELD#<survey id>` | `<c>#<send id>#<mail>` | |

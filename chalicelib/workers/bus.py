@@ -22,6 +22,11 @@ from chalicelib.flows.referrals import follow_merge as follow_referrals
 from chalicelib.flows.referrals import link as referral_links
 from chalicelib.flows.segments import build, clean, on_events, purge, rescore
 from chalicelib.flows.segments import count as count_members
+from chalicelib.flows.surveys import count as count_answers
+from chalicelib.flows.surveys import effects, resume, sweep, timing
+from chalicelib.flows.surveys import follow_merge as move_sends
+from chalicelib.flows.surveys import leave as leave_surveys
+from chalicelib.flows.surveys import on_events as on_survey_events
 from chalicelib.flows.waitlists import clean as clean_waitlists
 from chalicelib.flows.waitlists import follow_merge as move_entries
 from chalicelib.flows.waitlists import greet, leave, refer
@@ -34,7 +39,13 @@ from chalicelib.platform.outbox import DomainEvent
 Flow = Callable[[Tenant, Sequence[DomainEvent]], None]
 
 EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
-    events.ACTIVITY_RECORDED: (index_days.run, on_events.run, on_campaign_events.run, convert.on_activity),
+    events.ACTIVITY_RECORDED: (
+        index_days.run,
+        on_events.run,
+        on_campaign_events.run,
+        on_survey_events.run,
+        convert.on_activity,
+    ),
     events.CONTACT_CREATED: (count_contacts.run, on_events.run, fan_out.run),
     events.CONTACT_UPDATED: (on_events.run, fan_out.run),
     events.CONTACT_DELETED: (
@@ -43,6 +54,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
         on_campaign_events.deleted,
         referral_links.contact_deleted,
         leave.deleted,
+        leave_surveys.deleted,
         award_emails.run,
         start_relocation.run,
         purge.start,
@@ -54,6 +66,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
         follow_merge.run,
         follow_referrals.run,
         move_entries.run,
+        move_sends.run,
         on_events.run,
         start_relocation.run,
         fan_out.run,
@@ -65,7 +78,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.SCORES_STALE: (rescore.one_by_one,),
     events.SEGMENT_DEFINED: (build.start,),
     events.SEGMENT_REMOVED: (clean.start,),
-    events.SEGMENT_ENTERED: (count_members.run, on_campaign_events.run, fan_out.run),
+    events.SEGMENT_ENTERED: (count_members.run, on_campaign_events.run, on_survey_events.run, fan_out.run),
     events.SEGMENT_LEFT: (count_members.run, fan_out.run),
     events.SEGMENT_DROPPED: (count_members.run,),
     events.CAMPAIGN_ACTIVATED: (realign.start, fan_out.run),
@@ -101,6 +114,14 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.ENDPOINT_DISABLED: (fan_out.run,),
     events.WEBHOOK_DUE: (queue_due.run,),
     events.WEBHOOKS_REPLAY_ASKED: (ask.start,),
+    events.SURVEY_ANSWERED: (count_answers.run, on_events.run, effects.run, fan_out.run),
+    events.SURVEY_CORRECTED: (count_answers.run, on_events.run, effects.run),
+    events.SURVEY_PROMOTER: (fan_out.run,),
+    events.SURVEY_DETRACTOR: (fan_out.run,),
+    events.SURVEY_SENT: (count_answers.run,),
+    events.SURVEY_MOVED: (resume.start,),
+    events.SURVEY_SWEEP_DUE: (sweep.start,),
+    events.SURVEY_ASK_DUE: (timing.queue,),
     events.ENTRY_CREATED: (refer.run, attribute.joined, greet.welcome, fan_out.run),
     events.ENTRY_APPROVED: (greet.invite, fan_out.run),
     events.POSITION_CHANGED: (fan_out.run,),

@@ -8,6 +8,7 @@ from chalicelib.flows import advance_clock, relocate_events, start_advance, star
 from chalicelib.flows.campaigns import broadcast, realign, track
 from chalicelib.flows.referrals import define as referral_programs
 from chalicelib.flows.segments import build, clean, purge, rescore
+from chalicelib.flows.surveys import resume, sweep
 from chalicelib.flows.waitlists import clean as clean_waitlists
 from chalicelib.flows.waitlists import leave
 from chalicelib.flows.webhooks import ask
@@ -44,6 +45,8 @@ JOBS: dict[str, Job] = {
     referral_programs.KIND: referral_programs.rewrite,
     clean_waitlists.KIND: clean_waitlists.run,
     clean_waitlists.RELINK: clean_waitlists.relink,
+    sweep.KIND: sweep.run,
+    resume.KIND: resume.run,
 }
 
 _RESERVE = 10_000

@@ -1,11 +1,14 @@
-"""The mails' worker: does what is due for the runs of campaigns, sends samples, and the mails of waitlists."""
+"""The mails' worker: does what is due for the runs of campaigns and the sends of surveys, and sends samples and
+the mails of waitlists."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from chalicelib.features.campaigns.service import Due, Sample
+from chalicelib.features.surveys.service import SurveyMail
 from chalicelib.features.waitlists.service import EntryMail
 from chalicelib.flows.campaigns import sample, send
+from chalicelib.flows.surveys import ask
 from chalicelib.flows.waitlists import send as send_to_entry
 from chalicelib.platform import mail_queue, observability
 
@@ -16,6 +19,7 @@ _ACTS: Final[Mapping[str, tuple[type[Any], Callable[..., None]]]] = {
     Due.__name__: (Due, send.run),
     Sample.__name__: (Sample, sample.run),
     EntryMail.__name__: (EntryMail, send_to_entry.run),
+    SurveyMail.__name__: (SurveyMail, ask.run),
 }
 """What each message asks for, and who does it."""
 

@@ -8,11 +8,13 @@ from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import service as referrals
 from chalicelib.features.segments import service as segments
+from chalicelib.features.surveys import service as surveys
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Due, Timer
 from chalicelib.flows.campaigns import timing
 from chalicelib.flows.referrals import decide
 from chalicelib.flows.segments import on_timer, purge
+from chalicelib.flows.surveys import timing as survey_timing
 from chalicelib.flows.webhooks import deliver
 from chalicelib.flows.webhooks import on_timer as on_webhook_timer
 from chalicelib.platform import observability
@@ -32,6 +34,8 @@ TIMER_FLOWS: dict[str, TimerFlow] = {
     campaigns.SCHEDULED: timing.broadcast,
     doubt.KIND: doubt.end,
     referrals.HOLD: decide.hold_over,
+    surveys.DUE: survey_timing.due,
+    surveys.SWEEP: survey_timing.sweep,
 }
 
 _WAITED_FOR = 1_500

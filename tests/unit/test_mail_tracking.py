@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from chalicelib.core.mail.agents import is_machine
 from chalicelib.core.mail.links import MAX_LINKS, ascii_url, tracked
 
-KEEP = "https://mail.acme.test/u/leave"
+LEAVE = "https://mail.acme.test/u/leave"
+SURVEY = "https://mail.acme.test/s/token"
+KEEP = (LEAVE, SURVEY)
 PIXEL = "https://mail.acme.test/o/pixel"
 
 
@@ -36,7 +38,7 @@ def links_of(html: str, text: str = "") -> list[str]:
         ("<a title=\"set href='https://x.test/' here\" href=\"https://a.test/\">a</a>", ["https://a.test/"]),
         ("<img alt=\"<a href='https://x.test/'>\"><a href='https://a.test/'>a</a>", ["https://a.test/"]),
         ('<a href="https://a.test/"></a><a href="https://b.test/"></a>' * 2, ["https://a.test/", "https://b.test/"]),
-        (f'<a href="{KEEP}">leave</a>', []),
+        (f'<a href="{LEAVE}">leave</a><a href="{SURVEY}?score=9">9</a>', []),
         ('<a href="mailto:x@a.test">m</a><a href="tel:+1">t</a><a href="#x">x</a><a href="/rel">r</a>', []),
         ('<a href="javascript:alert(1)">x</a><a href="">e</a><a>none</a>', []),
         ('<!-- <a href="https://hidden.test/">x</a> -->', []),

@@ -195,6 +195,13 @@ def heirs(tenant: Tenant, contact_ids: Iterable[str]) -> dict[str, str]:
     return {each: into.id for each in contact_ids if (into := store.heir(people, each)) is not None}
 
 
+def heirs_there(tenant: Tenant, contact_ids: Iterable[str]) -> dict[str, str]:
+    """The same, those left out that were deleted."""
+    people = store.fetch(tenant, contact_ids)
+    found = {each: store.heir(people, each) for each in people}
+    return {each: into.id for each, into in found.items() if into is not None and into.status == "active"}
+
+
 def has_absorbed(tenant: Tenant, contact_id: str, source: Source) -> None:
     """Nothing of a source is left to be moved to the contact, or to be removed. May be repeated."""
     if source.anonymous_id is None:

@@ -48,6 +48,7 @@ __all__ = [
     "has_absorbed",
     "heir",
     "heirs",
+    "heirs_there",
     "held",
     "ids_page",
     "is_gone",
@@ -101,6 +102,7 @@ addresses = identities.addresses
 awarding = identities.awarding
 heir = identities.heir
 heirs = identities.heirs
+heirs_there = identities.heirs_there
 still_absorbs = store.still_absorbs
 has_absorbed = identities.has_absorbed
 retried = identities.retried

@@ -6,7 +6,7 @@ from typing import Any
 from chalicelib.core.errors import Detail, ValidationFailed, detail
 from chalicelib.features.surveys.model import MAX_COMMENT, RATINGS, Question, QuestionType, Survey
 
-_UNANSWERED = ("", [])
+_UNANSWERED: tuple[Any, ...] = ("", [])
 
 
 def checked(

@@ -129,4 +129,6 @@ def _of_question(question_id: str, survey: Survey, counts: Mapping[str, int]) ->
 
 
 def _ordered(options: Iterable[str], chosen: Mapping[str, int]) -> dict[str, int]:
-    return {each: chosen.get(each, 0) for each in options} | {k: n for k, n in sorted(chosen.items()) if k not in options}
+    return {each: chosen.get(each, 0) for each in options} | {
+        k: n for k, n in sorted(chosen.items()) if k not in options
+    }

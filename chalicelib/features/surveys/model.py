@@ -172,9 +172,9 @@ class Cause(NamedTuple):
 class Send:
     """One survey to one contact, once. `due_at` is where its timer stands, while something is still to come.
 
-    `day` is that of `sent_at` in the project's zone as it was then. `by` are the channels it went by. `message` is the mail that was claimed for it, and `reminder` that of the
-    reminder, as (contact, message) for which it was made; `not_reminded` is why there was none. A mail that was surely
-    not sent is claimed again.
+    `day` is that of `sent_at` in the project's zone as it was then. `by` are the channels it went by. `message` is the
+    mail that was claimed for it, and `reminder` that of the reminder, as (contact, message) for which it was made;
+    `not_reminded` is why there was none. A mail that was surely not sent is claimed again.
     """
 
     id: str
@@ -301,8 +301,8 @@ class Response:
     """What a contact has answered to one send. `answers` are those of a custom survey, by question.
 
     `day` is that of `responded_at` in the project's zone as it was then; figures count by it. `told` are the categories
-    of which webhooks were told, and `counted` what it adds to the figures. `mail` is the message with the referral link,
-    as `Send.message`.
+    of which webhooks were told, and `counted` what it adds to the figures. `mail` is the message with the referral
+    link, as `Send.message`.
     """
 
     id: str
@@ -384,7 +384,7 @@ def _of_questions(survey: Survey) -> list[tuple[str, str]]:
             found.append((f"questions.{n}.id", "Two questions have the same id."))
         seen.add(each.id)
         is_choice = each.type in ("single_choice", "multiple_choice")
-        if is_choice and (len(each.options) < 2 or len(set(each.options)) != len(each.options)):  # noqa: PLR2004
+        if is_choice and (len(each.options) < 2 or len(set(each.options)) != len(each.options)):
             found.append((f"questions.{n}.options", "A choice has at least two options, no two of them alike."))
         if not is_choice and each.options:
             found.append((f"questions.{n}.options", "Only a choice has options."))

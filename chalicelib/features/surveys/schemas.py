@@ -147,7 +147,9 @@ class CapBody(Body):
 
     max_surveys_per_contact: Annotated[
         int | None,
-        Field(ge=1, le=_CAP_MAX, description="Sends of this survey; null for any number. 1, or null of a recurring one."),
+        Field(
+            ge=1, le=_CAP_MAX, description="Sends of this survey; null for any number. 1, or null of a recurring one."
+        ),
     ] = None
     cooldown_days: Annotated[
         int | None, Field(ge=0, le=_COOLDOWN_MAX, description="None so soon after the last send of any survey; 0.")
@@ -184,9 +186,9 @@ class NewSurvey(Body):
         Text | None, Field(examples=["How likely are you to recommend us to a friend or colleague?"])
     ] = None
     follow_up: Annotated[Text | None, Field(examples=["What could we do better?"])] = None
-    questions: Annotated[
-        list[QuestionBody], Field(max_length=MAX_QUESTIONS, description="Of a custom survey.")
-    ] = Field(default_factory=list)
+    questions: Annotated[list[QuestionBody], Field(max_length=MAX_QUESTIONS, description="Of a custom survey.")] = (
+        Field(default_factory=list)
+    )
     trigger: TriggerBody = TriggerBody()
     frequency_cap: CapBody = CapBody()
     channels: Channels = Field(default_factory=lambda: list(CHANNELS))
@@ -332,10 +334,10 @@ def _actions(body: ActionsBody, before: Mapping[Attitude, Action]) -> dict[Attit
     for attitude in ("promoter", "passive", "detractor"):
         if attitude in body.model_fields_set:
             wanted: ActionBody | None = getattr(body, attitude)
-            found.pop(attitude, None)  # type: ignore[call-overload]
+            found.pop(attitude, None)
             action = None if wanted is None else _action(wanted)
             if action is not None and action != Action():
-                found[attitude] = action  # type: ignore[index]
+                found[attitude] = action
     return found
 
 

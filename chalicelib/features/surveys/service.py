@@ -18,10 +18,10 @@ from chalicelib.features.surveys.model import (
     Status,
     Survey,
 )
-from chalicelib.platform import counters, cursor, definitions, mail_queue, outbox, table
+from chalicelib.platform import counters, cursor, definitions, mail_queue, outbox
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.listing import FIRST, Entry, Merge, Range, fill
-from chalicelib.platform.table import Check, ConditionFailed, Item, Op
+from chalicelib.platform.table import ConditionFailed, Item, Op
 
 T = TypeVar("T")
 
@@ -189,7 +189,7 @@ def timer_name(survey_id: str, send_id: str) -> str:
 def hold_ops(tenant: Tenant, survey: Survey, of: Send, mail: Mail) -> list[Op]:
     """The operations that keep what is due until the survey goes on; refused where it has done so meanwhile."""
     return [
-        Check(tenant.survey(survey.id), store.still(tenant, survey)),
+        store.still(tenant, survey),
         store.hold(tenant, survey.id, of.contact_id, of.id, mail),
     ]
 
@@ -293,7 +293,7 @@ def _months(first: str, last: str) -> list[str]:
     found: list[str] = []
     while (name := f"{year:04d}-{month:02d}") <= last:
         found.append(name)
-        year, month = (year + 1, 1) if month == 12 else (year, month + 1)  # noqa: PLR2004
+        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
     return found
 
 
@@ -304,4 +304,3 @@ def _counter(survey_id: str, month: str | None = None) -> str:
 def new_response_id() -> str:
     """The id of a new response."""
     return ids.new_id("resp")
-

@@ -32,7 +32,7 @@ from chalicelib.features.surveys.model import (
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.listing import Entry, walk
-from chalicelib.platform.table import Condition, ConditionFailed, Delete, Item, Op, Put, attr
+from chalicelib.platform.table import Check, Condition, ConditionFailed, Delete, Item, Op, Put, attr
 
 _PAGE = 200
 _AS_JSON = ("questions", "trigger", "cap", "actions")
@@ -169,9 +169,7 @@ def save_response(tenant: Tenant, after: Response) -> Op:
     """Write the response over the version that was read."""
     entry = tenant.response_entry(after.survey_id, after.id, after.responded_at)
     attrs: dict[str, Any] = {
-        name: getattr(after, name)
-        for name in Response.__slots__
-        if name not in ("contact_id", "survey_id", "send_id")
+        name: getattr(after, name) for name in Response.__slots__ if name not in ("contact_id", "survey_id", "send_id")
     }
     attrs |= {
         "answers": strict_json.dumps(after.answers),
@@ -230,9 +228,9 @@ def hold(tenant: Tenant, survey_id: str, contact_id: str, send_id: str, mail: Ma
     return Put(tenant.held(survey_id, contact_id, send_id, mail), {"token": ids.new_ulid()})
 
 
-def still(tenant: Tenant, known: Survey) -> Condition:
+def still(tenant: Tenant, known: Survey) -> Op:
     """Holds as long as the survey is as it was read."""
-    return attr("version").eq(known.version)
+    return Check(tenant.survey(known.id), attr("version").eq(known.version))
 
 
 class Held(NamedTuple):
@@ -247,7 +245,12 @@ class Held(NamedTuple):
 def held(tenant: Tenant, survey_id: str) -> list[Held]:
     """What is held back, read consistently."""
     rows = walk(tenant.held_partition(survey_id), a_page=_PAGE)
-    return [Held(*item["SK"].split("#"), token=item["token"]) for item in rows]
+    return [_held(item) for item in rows]
+
+
+def _held(item: Item) -> Held:
+    contact_id, send_id, mail = item["SK"].split("#")
+    return Held(contact_id, send_id, mail, item["token"])
 
 
 def release(tenant: Tenant, survey_id: str, known: Held) -> None:

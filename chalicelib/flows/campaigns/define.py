@@ -14,6 +14,7 @@ from chalicelib.core.rules.parse import parse
 from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.campaigns.model import Campaign, Status, keyed, misfits
 from chalicelib.features.projects import service as projects
+from chalicelib.features.surveys import service as surveys
 from chalicelib.features.templates import service as templates
 from chalicelib.features.timers import service as timers
 from chalicelib.features.waitlists import service as waitlists
@@ -219,12 +220,13 @@ def _lacks(tenant: Tenant, campaign: Campaign) -> list[Detail]:
 
 def remove_template(tenant: Tenant, template_id: str) -> None:
     """Delete a template. Raises NotFound, and Conflict where a campaign that is active or paused uses it, or a
-    waitlist."""
+    survey, or a waitlist."""
 
     def act() -> None:
         version = definitions.version(tenant)
         templates.get(tenant, template_id)
         campaigns.check_unused(tenant, template_id=template_id)
+        surveys.check_unused(tenant, template_id=template_id)
         waitlists.check_unused(tenant, template_id)
         table.transact(templates.removal(tenant, template_id, version))
 

@@ -14,6 +14,7 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import Type
 from chalicelib.features.segments.service import Segment
+from chalicelib.features.surveys import service as surveys
 from chalicelib.flows.segments import build, change_members
 from chalicelib.platform import table
 from chalicelib.platform.idempotency import Receipt
@@ -72,12 +73,14 @@ def change(
 
 
 def remove(tenant: Tenant, segment_id: str, now: int) -> None:
-    """Delete the segment. Raises NotFound, and Conflict where another one's rules or a campaign names it."""
+    """Delete the segment. Raises NotFound, and Conflict where another one's rules, a campaign or a survey names
+    it."""
 
     def make() -> list[Op]:
         ops = segments.removal(tenant, segments.get(tenant, segment_id), now)
         # Asked after the version was read over which the operations hold: no activation comes between.
         campaigns.check_unused(tenant, segment_id=segment_id)
+        surveys.check_unused(tenant, segment_id=segment_id)
         return ops
 
     _committed(make, table.transact)

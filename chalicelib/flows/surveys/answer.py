@@ -1,7 +1,8 @@
 """Take an answer: one response for each send, which a second answer within a day corrects.
 
 What: the response, the send that is answered, the contact's last score, and the events that tell of them are written in
-one transaction over what was read. Of two who answer one send at once, one makes the response and the other corrects it.
+one transaction over what was read. Of two who answer one send at once, one makes the response and the other corrects
+it.
 """
 
 from collections.abc import Mapping
@@ -25,8 +26,6 @@ from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.survey_tokens import Token
 from chalicelib.platform.table import Op
-
-
 
 
 class Expired(Conflict):
@@ -98,9 +97,7 @@ def _by_contact(tenant: Tenant, survey_id: str, contact_id: str, given: Given, r
     now = projects.now(tenant)
     own = surveys.sends_of(tenant, contact.id, survey_id)
     open_sends = [each for each in own if each.is_open(now)]
-    answered = [
-        each for each in own if each.answered_at is not None and now < each.answered_at + CORRECTABLE
-    ]
+    answered = [each for each in own if each.answered_at is not None and now < each.answered_at + CORRECTABLE]
     chosen = max(
         open_sends or answered, key=lambda each: (each.sent_at or 0, each.answered_at or 0, each.id), default=None
     )
@@ -241,9 +238,7 @@ def _told(
     return response, ops
 
 
-def _noted(
-    tenant: Tenant, at: Standing, response: Response, name: str, more: Mapping[str, Any], now: int
-) -> list[Op]:
+def _noted(tenant: Tenant, at: Standing, response: Response, name: str, more: Mapping[str, Any], now: int) -> list[Op]:
     said = {
         "survey_id": response.survey_id,
         "survey_name": _survey(at).name,

@@ -145,14 +145,15 @@ def _begun(tenant: Tenant, before: Survey, after: Survey, now: int) -> tuple[Sur
 
 def _rescheduled(tenant: Tenant, before: Survey, after: Survey, now: int) -> tuple[Survey, list[Op]]:
     """The survey with the moment of its next sweep, where it recurs in another time by now."""
-    if after.repeat == before.repeat or before.activated_at is None or after.status == "archived":
+    repeat = after.repeat
+    if repeat == before.repeat or before.activated_at is None or after.status == "archived":
         return after, []
-    if after.repeat is None:
+    if repeat is None:
         return replace(after, next_sweep_at=None), _unscheduled(tenant, before)
     # From the last sweep on; one that would have been by now is made up for at once.
-    stands, lasted = before.next_sweep_at, before.repeat
-    last = now if stands is None or lasted is None else stands - lasted
-    following = max(last + after.repeat, now + 1)
+    stands = before.next_sweep_at
+    last = now if stands is None or before.repeat is None else stands - before.repeat
+    following = max(last + repeat, now + 1)
     return replace(after, next_sweep_at=following), timing.sweep_timer_ops(tenant, after.id, following, stands)
 
 

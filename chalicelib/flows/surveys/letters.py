@@ -2,7 +2,8 @@
 
 Order: the mail is claimed in one transaction with what it is about, which holds only over what was read, and where the
 address may get mail. Then it is given to the mail service, and then the outcome is recorded. A death after the claim
-leaves a message in doubt, which is never sent again by itself; one that was surely not sent is released and queued again.
+leaves a message in doubt, which is never sent again by itself; one that was surely not sent is released and queued
+again.
 """
 
 from collections.abc import Callable, Sequence

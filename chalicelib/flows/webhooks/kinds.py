@@ -29,6 +29,7 @@ class Around:
     segment_names: Mapping[str, str]
     campaign_names: Mapping[str, str]
     waitlist_names: Mapping[str, str]
+    survey_names: Mapping[str, str]
 
     def of_contact(self, event: DomainEvent) -> dict[str, Any]:
         contact_id = str(event.data["contact_id"])

@@ -18,9 +18,10 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.schemas import shown
 from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.model import Reason
+from chalicelib.features.surveys import service as surveys
 from chalicelib.features.waitlists import service as waitlists
 from chalicelib.features.webhooks.model import DisabledReason
-from chalicelib.flows.webhooks import campaign_kinds, referral_kinds, waitlist_kinds
+from chalicelib.flows.webhooks import campaign_kinds, referral_kinds, survey_kinds, waitlist_kinds
 from chalicelib.flows.webhooks.kinds import AT, CONTACT, OF_CONTACT, ULID, Around, Kind, OfContact
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
@@ -149,6 +150,7 @@ KINDS: Mapping[str, Kind] = {
     events.SEGMENT_LEFT: Kind(SegmentMoved, _moved, _MOVED),
     **referral_kinds.KINDS,
     **campaign_kinds.KINDS,
+    **survey_kinds.KINDS,
     **waitlist_kinds.KINDS,
     events.KEY_CREATED: Kind(KeyView, _key, KeyView.model_validate(_KEY)),
     events.KEY_REVOKED: Kind(
@@ -225,6 +227,7 @@ def _around(tenant: Tenant, told: Sequence[DomainEvent], gone: Container[str]) -
         names = {each.id: each.name for each in segments.catalog(tenant).segments.values()}
     named = any("campaign_id" in event.data for event in told)
     of_entries = any("entry_id" in event.data for event in told)
+    of_surveys = any("survey_id" in event.data for event in told)
     return Around(
         {
             each.id: shown(each)
@@ -234,4 +237,5 @@ def _around(tenant: Tenant, told: Sequence[DomainEvent], gone: Container[str]) -
         names,
         {each.id: each.name for each in campaigns.catalog(tenant).campaigns.values()} if named else {},
         {each.id: each.name for each in waitlists.all_of(tenant)} if of_entries else {},
+        {each.id: each.name for each in surveys.catalog(tenant).surveys.values()} if of_surveys else {},
     )

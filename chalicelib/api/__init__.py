@@ -14,6 +14,7 @@ from chalicelib.api import (
     referrals,
     segments,
     settings,
+    survey_pages,
     surveys,
     templates,
     test_clock,
@@ -40,6 +41,7 @@ _SECTIONS = (
 ROUTERS: tuple[Router, ...] = (
     *_SECTIONS,
     mail_links.router,
+    survey_pages.router,
     referral_links.router,
     feedback.router,
     docs.router_for(_SECTIONS),

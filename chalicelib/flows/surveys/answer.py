@@ -13,12 +13,14 @@ from chalicelib.core import clock, events, ids
 from chalicelib.core.clock import iso
 from chalicelib.core.errors import Conflict, NotFound
 from chalicelib.features.activity import service as activity
+from chalicelib.features.codes import service as codes
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Answered
 from chalicelib.features.projects import service as projects
+from chalicelib.features.referrals import service as referrals
 from chalicelib.features.surveys import intake, ledger
 from chalicelib.features.surveys import service as surveys
-from chalicelib.features.surveys.model import CORRECTABLE, Cause, Response, Send, Survey
+from chalicelib.features.surveys.model import CORRECTABLE, Cause, Response, Send, Survey, attitude_of
 from chalicelib.flows.surveys import standing, timing
 from chalicelib.flows.surveys.standing import Standing
 from chalicelib.platform import outbox
@@ -26,6 +28,7 @@ from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.survey_tokens import Token
 from chalicelib.platform.table import Op
+from chalicelib.readings import referral_link
 
 
 class Expired(Conflict):
@@ -73,6 +76,29 @@ def read(tenant: Tenant, token: Token) -> Standing:
     if at is None or at.survey is None or at.send is None or at.send.sent_at is None:
         raise nothing()
     return at
+
+
+def survey_of(at: Standing) -> Survey:
+    """The survey of a standing as `read` gives it."""
+    if at.survey is None:
+        raise nothing()
+    return at.survey
+
+
+def share_url(tenant: Tenant, at: Standing, response: Response) -> str | None:
+    """The referral link that this answer issues, for the page that thanks; None where it issues none.
+
+    It is made here if the bus has not made it yet: whoever comes second finds it.
+    """
+    category = response.category
+    action = None if category is None else survey_of(at).actions.get(attitude_of(category))
+    program_id = None if action is None else action.referral_program_id
+    program = None if program_id is None else referrals.find(tenant, program_id)
+    if program is None or program.status != "active":
+        return None
+    now = projects.now(tenant)
+    link, _ = referral_link.run(tenant, program, at.contact, at.project, referral_link.MAILS, now)
+    return codes.url(at.project.referral_base_url, link.code)
 
 
 def nothing() -> NotFound:
@@ -133,16 +159,10 @@ def _take(
     return _correct(tenant, at, before, given, receipt, now, shows_contact=shows_contact)
 
 
-def _survey(at: Standing) -> Survey:
-    if at.survey is None:
-        raise NotFound("There is no such survey.")
-    return at.survey
-
-
 def _first(
     tenant: Tenant, at: Standing, send: Send, given: Given, receipt: Receipt, now: int, *, shows_contact: bool
 ) -> Taken:
-    survey = _survey(at)
+    survey = survey_of(at)
     answers = intake.checked(survey, given.score, given.answers)
     day = clock.local_day(now, at.project.timezone)
     response = Response(
@@ -186,7 +206,7 @@ def _first(
 def _correct(
     tenant: Tenant, at: Standing, before: Response, given: Given, receipt: Receipt, now: int, *, shows_contact: bool
 ) -> Taken:
-    survey = _survey(at)
+    survey = survey_of(at)
     answers = intake.checked(survey, given.score, given.answers, before.answers)
     score = before.score if given.score is None else given.score
     comment = (given.comment or None) if given.has_comment else before.comment
@@ -241,7 +261,7 @@ def _told(
 def _noted(tenant: Tenant, at: Standing, response: Response, name: str, more: Mapping[str, Any], now: int) -> list[Op]:
     said = {
         "survey_id": response.survey_id,
-        "survey_name": _survey(at).name,
+        "survey_name": survey_of(at).name,
         "send_id": response.send_id,
         "response_id": response.id,
         "score": response.score,

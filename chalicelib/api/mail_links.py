@@ -3,7 +3,7 @@
 from chalicelib.core.mail.agents import is_machine
 from chalicelib.core.mail.links import ascii_url
 from chalicelib.edge.call import Call, Reply
-from chalicelib.edge.pages import page
+from chalicelib.edge.pages import message
 from chalicelib.edge.requests import Request
 from chalicelib.edge.router import Router
 from chalicelib.features.projects import service as projects
@@ -49,7 +49,7 @@ def ask_to_unsubscribe(call: Call[None, None]) -> Reply:
         return _broken()
     project = projects.find(token.tenant)
     name = project.sender_name or project.name if project is not None else "this sender"
-    return page("Unsubscribe", f"Do you want no more mail from {name}?", button="Unsubscribe")
+    return message("Unsubscribe", f"Do you want no more mail from {name}?", button="Unsubscribe")
 
 
 @router.post("/u/{token}", access="public")
@@ -59,7 +59,7 @@ def unsubscribe(call: Call[None, None]) -> Reply:
     if token is None:
         return _broken()
     track.unsubscribe(token)
-    return page("You are unsubscribed", "You will get no more mail from this sender. You may close this page.")
+    return message("You are unsubscribed", "You will get no more mail from this sender. You may close this page.")
 
 
 def _token(call: Call[None, None], kind: Kind) -> Token | None:
@@ -75,4 +75,4 @@ def _is_person(request: Request) -> bool:
 
 def _broken() -> Reply:
     text = "This link is not complete. Copy it from the mail again, or ask whoever sent it."
-    return page("This link does not work", text, status=_BAD_REQUEST)
+    return message("This link does not work", text, status=_BAD_REQUEST)

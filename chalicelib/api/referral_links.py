@@ -3,7 +3,7 @@
 from chalicelib.core.mail.agents import is_robot
 from chalicelib.core.mail.links import ascii_url
 from chalicelib.edge.call import Call, Reply
-from chalicelib.edge.pages import page
+from chalicelib.edge.pages import message
 from chalicelib.edge.router import Router
 from chalicelib.flows.referrals import link
 
@@ -18,5 +18,5 @@ def follow_referral_link(call: Call[None, None]) -> Reply:
     counts = call.request.method == "GET" and not is_robot(call.request.headers.get("user-agent"))
     url = link.follow(call.path["code"], counts=counts)
     if url is None:
-        return page("There is no such link", "Ask whoever gave it to you for a new one.", status=_NOT_FOUND)
+        return message("There is no such link", "Ask whoever gave it to you for a new one.", status=_NOT_FOUND)
     return Reply("", status=_FOUND, headers={"Location": ascii_url(url), "Cache-Control": "no-store"})

@@ -46,6 +46,7 @@ class Project:
     default_from_email: str | None = None
     sender_name: str | None = None
     postal_address: str | None = None
+    brand_color: str | None = None
     quiet_hours: QuietHours | None = None
     ip_allowlist: tuple[str, ...] = ()
     referral_base_url: str | None = None

@@ -46,10 +46,10 @@ class Project:
     default_from_email: str | None = None
     sender_name: str | None = None
     postal_address: str | None = None
-    brand_color: str | None = None
     quiet_hours: QuietHours | None = None
     ip_allowlist: tuple[str, ...] = ()
     referral_base_url: str | None = None
+    brand_color: str | None = None
     """`#rrggbb` in lower case, of the pages that people see."""
     scoring: dict[str, Any] = field(default_factory=lambda: DEFAULT_SCORING)
     scoring_version: int = 1

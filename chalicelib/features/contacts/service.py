@@ -60,9 +60,11 @@ __all__ = [
     "lost",
     "merge_traits",
     "merging",
+    "name_keys",
     "normal_email",
     "note_clash",
     "oldest",
+    "pointed",
     "pointers",
     "put",
     "read",
@@ -89,6 +91,8 @@ absorbed = store.absorbed
 forget_absorbed = store.forget_absorbed
 see = fold.see
 pointers = identities.pointers
+name_keys = identities.name_keys
+pointed = identities.pointed
 keys = identities.keys
 directory = identities.directory
 directory_with_emails = identities.directory_with_emails

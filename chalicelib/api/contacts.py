@@ -149,6 +149,8 @@ def get_contact(call: Call[Any, None]) -> ContactProfile:
         segments=profile.segments,
         scores=profile.scores,
         referral_stats=ReferralStats(**profile.referral_stats),
+        last_nps_score=profile.contact.last_score("nps"),
+        last_csat_score=profile.contact.last_score("csat"),
     )
 
 

@@ -3,7 +3,7 @@
 from chalicelib.core.mail.agents import is_machine
 from chalicelib.core.mail.links import ascii_url
 from chalicelib.edge.call import Call, Reply
-from chalicelib.edge.pages import message
+from chalicelib.edge.pages import Brand, message
 from chalicelib.edge.requests import Request
 from chalicelib.edge.router import Router
 from chalicelib.features.projects import service as projects
@@ -47,9 +47,9 @@ def ask_to_unsubscribe(call: Call[None, None]) -> Reply:
     token = _token(call, "unsubscribe")
     if token is None:
         return _broken()
-    project = projects.find(token.tenant)
-    name = project.sender_name or project.name if project is not None else "this sender"
-    return message("Unsubscribe", f"Do you want no more mail from {name}?", button="Unsubscribe")
+    brand = _brand(token)
+    text = f"Do you want no more mail from {brand.name if brand else 'this sender'}?"
+    return message("Unsubscribe", text, brand=brand, button="Unsubscribe")
 
 
 @router.post("/u/{token}", access="public")
@@ -59,7 +59,13 @@ def unsubscribe(call: Call[None, None]) -> Reply:
     if token is None:
         return _broken()
     track.unsubscribe(token)
-    return message("You are unsubscribed", "You will get no more mail from this sender. You may close this page.")
+    text = "You will get no more mail from this sender. You may close this page."
+    return message("You are unsubscribed", text, brand=_brand(token))
+
+
+def _brand(token: Token) -> Brand | None:
+    project = projects.find(token.tenant)
+    return Brand.of(project) if project is not None else None
 
 
 def _token(call: Call[None, None], kind: Kind) -> Token | None:

@@ -97,7 +97,7 @@ def _brand(project: Project) -> Brand:
 def _chosen(survey: Survey, scores: list[str]) -> int | None:
     """The score that a link has chosen; None where it is none of the survey's."""
     text = scores[-1] if scores else ""
-    score = int(text) if text.isascii() and text.isdecimal() and len(text) <= 2 else None  # noqa: PLR2004
+    score = int(text) if text.isascii() and text.isdecimal() and len(text) <= 2 else None
     return score if score is not None and score in survey.scale else None
 
 

@@ -3,7 +3,9 @@
 from typing import Any
 
 from chalicelib.core.schema import EmptyBody, Page, PageQuery
+from chalicelib.edge import pages
 from chalicelib.edge.call import Call, Reply
+from chalicelib.edge.pages import Brand, Place
 from chalicelib.edge.router import Router
 from chalicelib.features.contacts.service import Received
 from chalicelib.features.waitlists import service as waitlists
@@ -26,10 +28,13 @@ from chalicelib.flows.waitlists import approve, define, join, leave, read
 from chalicelib.flows.waitlists.bodies import Joining, NewEntry
 from chalicelib.flows.waitlists.join import Asked
 from chalicelib.platform import entry_tokens
+from chalicelib.platform.address import public_url
+from chalicelib.platform.entry_tokens import Named
 
 router = Router("Waitlists")
 
 _ONE = "/v1/waitlists/{waitlist_id}"
+_NOT_FOUND = 404
 
 
 @router.post(
@@ -133,13 +138,27 @@ def join_waitlist(call: Call[None, Joining]) -> Reply:
     asked = Asked(body.email, body.traits, body.referral_code, _received(call), True, *came_by)
     joined = join.run(call.tenant, call.path["waitlist_id"], asked, call.receipt)
     token = entry_tokens.make(call.tenant, joined.waitlist_id, joined.entry.id)
-    return Reply(public_shown(joined.entry, token), status=201 if joined.is_new else 200)
+    page = entry_tokens.make_for_page(Named(call.tenant, joined.waitlist_id, joined.entry.id))
+    shown = public_shown(joined.entry, token, f"{public_url()}/w/{page}")
+    return Reply(shown, status=201 if joined.is_new else 200)
 
 
 @router.get(f"{_ONE}/status", access="ingest", query=StatusQuery, answer=StatusAnswer)
 def get_status(call: Call[StatusQuery, None]) -> StatusAnswer:
     """Ask where somebody stands, by the token that joining was answered with."""
     return read.status(call.tenant, call.path["waitlist_id"], call.query.token, call.query.email)
+
+
+@router.get("/w/{token}", access="public")
+def show_place(call: Call[None, None]) -> Reply:
+    """See where one stands in a waitlist, by the address that joining was answered with."""
+    seen = read.seen_by(call.path["token"])
+    if seen is None:
+        text = "This address is not complete, or the place that it stood for is gone. Ask whoever gave it to you."
+        return pages.message("There is no such place", text, status=_NOT_FOUND)
+    told = seen.place
+    place = Place(seen.waitlist.name, told.position, told.total_waiting, told.referral_code, told.share_url)
+    return pages.place(place, Brand.of(seen.project))
 
 
 def _received(call: Call[None, Any]) -> Received:

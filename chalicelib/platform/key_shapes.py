@@ -1,4 +1,4 @@
-"""What keys are made of. They are made in `platform/keys.py`, and beside it in `growth_keys.py` and `survey_keys.py`."""
+"""What keys are made of. They are made in `platform/keys.py`, and in `growth_keys.py` and `survey_keys.py` by it."""
 
 import zlib
 from typing import NamedTuple

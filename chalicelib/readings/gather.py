@@ -67,6 +67,8 @@ def facts(contact: Contact) -> Facts:
         last_seen_at=contact.last_seen_at,
         tags=contact.tags,
         traits=contact.traits,
+        last_nps_score=contact.last_score("nps"),
+        last_csat_score=contact.last_score("csat"),
     )
 
 

@@ -90,6 +90,7 @@ EVENT_FLOWS: dict[str, tuple[Flow, ...]] = {
     events.BROADCAST_WALKED: (count_mails.walked,),
     events.STEP_DUE: (queue_steps.run,),
     events.RUN_ENDED: (count_mails.run,),
+    events.CAMPAIGN_START_ASKED: (on_campaign_events.asked,),
     events.MAIL_TEST_ASKED: (queue_steps.sample,),
     events.MAIL_SENT: (count_mails.run, on_events.run, fan_out.run),
     events.MAIL_DELIVERED: (count_mails.run, fan_out.run),

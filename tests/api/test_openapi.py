@@ -21,7 +21,7 @@ from tests.support.client import Client
 REFERENCE = Path(__file__).parents[1] / "reference" / "management-api.txt"
 PUBLIC = {
     *("/docs", "/docs/assets/{asset}", "/openapi/management.json", "/openapi/ingest.json", "/", "/{proxy+}"),
-    *("/o/{token}", "/c/{token}", "/u/{token}", "/r/{code}", "/ses/notifications"),
+    *("/o/{token}", "/c/{token}", "/u/{token}", "/w/{token}", "/r/{code}", "/ses/notifications"),
 }
 """Pages, the links of mails and referrals, what the mail service posts, and the answers to paths that are none."""
 

@@ -16,6 +16,7 @@ DEFAULTS: dict[str, Any] = {
     "quiet_hours": None,
     "ip_allowlist": [],
     "referral_base_url": None,
+    "brand_color": None,
     "scoring": {
         "engagement": {"half_life": "14d", "default_event": 5, "events": {"$page_view": 1}, "traits": []},
         "lead": {"half_life": "30d", "default_event": 0, "events": {}, "traits": []},
@@ -46,6 +47,7 @@ def test_a_new_project_has_its_defaults(client: Client, project: CreatedProject)
         {"quiet_hours": {"start": "22:00", "end": "08:00"}},
         {"ip_allowlist": ["203.0.113.0/24", "2001:db8::1"]},
         {"referral_base_url": "https://acme.com/invite"},
+        {"brand_color": "#0b57d0"},
     ],
 )
 def test_a_patch_changes_what_is_sent_and_nothing_else(client: Client, change: dict[str, Any]) -> None:
@@ -69,6 +71,7 @@ def test_several_patches_add_up(client: Client) -> None:
         ({"default_from_email": "a@acme.com"}, "default_from_email"),
         ({"quiet_hours": {"start": "22:00", "end": "08:00"}}, "quiet_hours"),
         ({"ip_allowlist": ["203.0.113.7"]}, "ip_allowlist"),
+        ({"brand_color": "#0b57d0"}, "brand_color"),
         ({"scoring": {"lead": {"half_life": "3d"}}}, "scoring"),
     ],
 )
@@ -106,6 +109,13 @@ def test_null_removes(client: Client, change: dict[str, Any], field: str) -> Non
         ({"ip_allowlist": [f"203.0.113.{n}" for n in range(101)]}, "ip_allowlist"),
         ({"referral_base_url": "javascript:alert(1)"}, "referral_base_url"),
         ({"referral_base_url": "https://acme.com/?a=b"}, "referral_base_url"),
+        ({"brand_color": "0b57d0"}, "brand_color"),
+        ({"brand_color": "#fff"}, "brand_color"),
+        ({"brand_color": "#0b57d0ff"}, "brand_color"),
+        ({"brand_color": "#0b57d0\n"}, "brand_color"),
+        ({"brand_color": "#0b57dg"}, "brand_color"),
+        ({"brand_color": "red;}body{display:none"}, "brand_color"),
+        ({"brand_color": 0x0B57D0}, "brand_color"),
         ({"scoring": {"engagement": {}}}, "scoring.engagement.half_life"),
         ({"scoring": {"engagement": {"half_life": "14 days"}}}, "scoring.engagement.half_life"),
         ({"scoring": {"lead": {"half_life": "0d"}}}, "scoring.lead.half_life"),

@@ -5,7 +5,7 @@ import pytest
 from chalicelib.core import clock, ids
 from chalicelib.features.waitlists.model import Entry, heir, joins_before, with_join
 from chalicelib.platform import entry_tokens
-from chalicelib.platform.entry_tokens import BadToken
+from chalicelib.platform.entry_tokens import BadToken, Named
 from chalicelib.platform.keys import Tenant
 
 NOW = 1_770_000_000_000
@@ -60,3 +60,13 @@ def test_a_token_is_read_for_its_own_waitlist_and_project_only(table: str) -> No
         with pytest.raises(BadToken):
             entry_tokens.read(token, tenant, waitlist)
     assert entry_tokens.make(TENANT, "wl_one", entry) != token
+
+
+def test_a_pages_token_says_all_that_there_is_and_a_widgets_is_none(table: str) -> None:
+    named = Named(Tenant(ids.new_id("proj")), ids.new_id("wl"), ids.new_id("wl_entry"))
+    token = entry_tokens.make_for_page(named)
+    assert entry_tokens.read_of_page(token) == named
+    with pytest.raises(BadToken):
+        entry_tokens.read(token, named.tenant, named.waitlist_id)
+    with pytest.raises(BadToken):
+        entry_tokens.read_of_page(entry_tokens.make(named.tenant, named.waitlist_id, named.entry_id))

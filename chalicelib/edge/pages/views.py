@@ -2,9 +2,10 @@
 
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from chalicelib.core.colors import is_color
+from chalicelib.features.projects.model import Project
 
 QuestionType = Literal["rating", "text", "single_choice", "multiple_choice"]
 
@@ -20,6 +21,11 @@ class Brand:
 
     name: str
     color: str | None = None
+
+    @classmethod
+    def of(cls, project: Project) -> Self:
+        """That of a project: people know it by the name that its mails are from."""
+        return cls(project.sender_name or project.name, project.brand_color)
 
     @property
     def safe_color(self) -> str | None:

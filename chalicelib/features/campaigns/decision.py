@@ -11,12 +11,14 @@ from chalicelib.features.campaigns.schedule import Quiet, quiet_until
 
 
 class Person(NamedTuple):
-    """What decides of a contact whether it may be mailed; `suppressed` is why its address gets nothing."""
+    """What decides of a contact whether it may be mailed; `suppressed` is why its address gets nothing, and until
+    `paused_until` (ms, not included) it gets no marketing mail."""
 
     is_active: bool
     email: str | None
     is_unsubscribed: bool
     suppressed: SkipReason | None = None
+    paused_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,17 @@ class Send:
 Decision = NotYet | Finished | Hold | Skip | Send
 
 
-def obstacle(person: Person) -> SkipReason | None:
-    """Why the contact gets no mail; None where it may get one."""
+def obstacle(person: Person, now: int) -> SkipReason | None:
+    """Why the contact gets no mail at `now`; None where it may get one."""
     if not person.is_active:
         return "deleted"
     if person.is_unsubscribed:
         return "unsubscribed"
     if person.email is None:
         return "no_email"
-    return person.suppressed
+    if person.suppressed is not None:
+        return person.suppressed
+    return "paused_marketing" if person.paused_until is not None and person.paused_until > now else None
 
 
 def decide(
@@ -82,7 +86,8 @@ def decide(
     due = due_moment(run, step)
     if due > now:
         return NotYet(due)
-    reason = obstacle(person)
+    # What an answer of theirs has started is about that answer, and not the marketing that it has paused.
+    reason = obstacle(person._replace(paused_until=None) if run.cause.is_asked else person, now)
     if reason is None and step.conditions is not None and not holds(step):
         reason = "condition"
     if reason is not None:

@@ -103,13 +103,15 @@ class Campaign:
 class Cause:
     """What started a run: an event with its properties, or the entering of a segment, of which the name is None.
 
-    `id` is that of the event, whose ULID tells the order of receipt.
+    `id` is that of the event, whose ULID tells the order of receipt. `is_asked` where the run was asked for by name,
+    as by an action of a survey, and not started by the campaign's trigger.
     """
 
     id: str
     moment: int
     name: str | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
+    is_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

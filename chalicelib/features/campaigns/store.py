@@ -65,7 +65,9 @@ def run_key(tenant: Tenant, contact_id: str, campaign_id: str) -> Key:
 
 def save_run(tenant: Tenant, run: Run) -> Op:
     """Write the run over the version that was read."""
-    cause = {"id": run.cause.id, "moment": run.cause.moment, "name": run.cause.name}
+    cause: dict[str, Any] = {"id": run.cause.id, "moment": run.cause.moment, "name": run.cause.name}
+    if run.cause.is_asked:
+        cause["is_asked"] = True
     attrs: dict[str, Any] = {
         "id": run.id,
         "cause": strict_json.dumps(cause | {"properties": dict(run.cause.properties)}),

@@ -14,14 +14,17 @@ from chalicelib.features.contacts import verdict
 from chalicelib.features.contacts.model import (
     BY_NO_SETTINGS,
     MAX_GROUPS,
+    MAX_TAGS,
     MAX_TRAIT_BYTES,
     MAX_TRAIT_KEYS,
+    Answered,
     Contact,
     Part,
     Said,
     Stamp,
     anonymous_id_of,
     normal_email,
+    normal_tags,
 )
 
 _MAX_MEMORIES = 2 * MAX_TRAIT_KEYS
@@ -324,3 +327,32 @@ def _forget_oldest(contact: Contact) -> None:
 
 def _all_said(contact: Contact) -> Iterable[tuple[str, str, Said]]:
     return ((name, key, said) for name, part in contact.parts.items() for key, said in part.says.items())
+
+
+def note_answer(contact: Contact, kind: str, answered: Answered) -> bool:
+    """Let the contact have given that score in a survey of that type, unless it has given another one since; True where
+    that is news. One of the same response corrects it."""
+    before = contact.answered.get(kind)
+    if before is not None and before.response_id != answered.response_id and before[:2] > answered[:2]:
+        return False
+    if before == answered:
+        return False
+    contact.answered = {**contact.answered, kind: answered}
+    return True
+
+
+def pause_marketing(contact: Contact, until: int) -> bool:
+    """Let the contact get no marketing mail until that moment (ms); False where it gets none until later."""
+    if contact.marketing_paused_until is not None and contact.marketing_paused_until >= until:
+        return False
+    contact.marketing_paused_until = until
+    return True
+
+
+def add_tags(contact: Contact, tags: Iterable[str]) -> bool:
+    """Add tags to those of the contact; False, and nothing is added, where it would have more than MAX_TAGS."""
+    together = normal_tags([*contact.tags, *tags])
+    if len(together) > MAX_TAGS:
+        return False
+    contact.tags = together
+    return True

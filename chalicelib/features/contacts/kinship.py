@@ -41,6 +41,10 @@ def absorb(target: Contact, source: Contact, move_id: str) -> list[str]:
     target.tags = tags[:MAX_TAGS]
     unsubscribed = [moment for moment in (target.unsubscribed_at, source.unsubscribed_at) if moment is not None]
     target.unsubscribed_at = min(unsubscribed, default=None)
+    paused = [until for until in (target.marketing_paused_until, source.marketing_paused_until) if until is not None]
+    target.marketing_paused_until = max(paused, default=None)
+    for kind, answered in source.answered.items():
+        fold.note_answer(target, kind, answered)
     _add_scores(target, source)
     # What the source was taking from the target has come home by this.
     moves = [*target.absorbing, *(each for each in source.absorbing if each.contact_id != target.id)]
@@ -59,6 +63,7 @@ def absorb(target: Contact, source: Contact, move_id: str) -> list[str]:
     source.aliases, source.merges, source.clashes, source.groups, source.tags = [], [], [], [], []
     source.absorbing, source.ceding, source.external_id, source.last_seen_at = (), {}, None, None
     source.scores, source.scored_by, source.unsubscribed_at = {}, None, None
+    source.answered, source.marketing_paused_until = {}, None
     return tags[MAX_TAGS:]
 
 

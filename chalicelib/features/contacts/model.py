@@ -57,9 +57,18 @@ class Group:
     joined_at: int
 
 
+class Answered(NamedTuple):
+    """The score that a contact gave last in surveys of one type: when (ms), in which response, and what it was."""
+
+    moment: int
+    response_id: str
+    score: int
+
+
 @dataclass(slots=True)
 class Person:
-    """A contact as its readers see it. Moments in ms."""
+    """A contact as its readers see it. Moments in ms. `answered` has its last scores by the type of the survey; until
+    `marketing_paused_until` it gets no marketing mail."""
 
     id: str
     created_at: int
@@ -71,6 +80,12 @@ class Person:
     groups: list[Group] = field(default_factory=list)
     last_seen_at: int | None = None
     unsubscribed_at: int | None = None
+    answered: dict[str, Answered] = field(default_factory=dict)
+    marketing_paused_until: int | None = None
+
+    def last_score(self, kind: str) -> int | None:
+        """The score that it gave last in a survey of that type."""
+        return self.answered[kind].score if kind in self.answered else None
 
 
 class Said(NamedTuple):

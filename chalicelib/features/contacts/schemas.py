@@ -105,6 +105,9 @@ class ContactAnswer(Answer):
     updated_at: str
     last_seen_at: str | None = None
     unsubscribed_at: str | None = None
+    marketing_paused_until: Annotated[
+        str | None, Field(description="Until then the contact gets no marketing mail: a survey's action has paused it.")
+    ] = None
 
 
 class GroupAnswer(Answer):
@@ -138,6 +141,9 @@ def fields(contact: Person) -> dict[str, Any]:
         "updated_at": iso(contact.updated_at),
         "last_seen_at": None if contact.last_seen_at is None else iso(contact.last_seen_at),
         "unsubscribed_at": None if contact.unsubscribed_at is None else iso(contact.unsubscribed_at),
+        "marketing_paused_until": None
+        if contact.marketing_paused_until is None
+        else iso(contact.marketing_paused_until),
     }
 
 

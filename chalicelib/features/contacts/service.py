@@ -32,6 +32,7 @@ __all__ = [
     "Filter",
     "Received",
     "absorbed",
+    "add_tags",
     "addresses",
     "awarding",
     "begin_purge",
@@ -62,14 +63,17 @@ __all__ = [
     "merging",
     "name_keys",
     "normal_email",
+    "note_answer",
     "note_clash",
     "oldest",
+    "pause_marketing",
     "pointed",
     "pointers",
     "put",
     "read",
     "rescore",
     "retried",
+    "save",
     "saving",
     "score",
     "see",
@@ -111,7 +115,10 @@ still_absorbs = store.still_absorbs
 has_absorbed = identities.has_absorbed
 retried = identities.retried
 score = fold.score
-
+note_answer = fold.note_answer
+pause_marketing = fold.pause_marketing
+add_tags = fold.add_tags
+save = store.save
 
 _COUNTED_AT_ONCE = 90
 

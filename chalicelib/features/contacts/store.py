@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.core import strict_json
 from chalicelib.core.lineage import Source
 from chalicelib.features.contacts import kinship, packing, verdict
-from chalicelib.features.contacts.model import Contact, Person, Stamp, anonymous_id_of
+from chalicelib.features.contacts.model import Answered, Contact, Person, Stamp, anonymous_id_of
 from chalicelib.features.contacts.names import Claim, Identity, Pointer
 from chalicelib.platform import lineage as lineages
 from chalicelib.platform import table
@@ -341,6 +341,8 @@ def _seen(item: Item) -> dict[str, Any]:
         "groups": verdict.joined_groups((group, moment) for _, group, moment in _json(item, "groups", [])),
         "last_seen_at": item.get("last_seen_at"),
         "unsubscribed_at": item.get("unsubscribed_at"),
+        "answered": {kind: Answered(*each) for kind, each in item.get("answered", {}).items()},
+        "marketing_paused_until": item.get("marketing_paused_until"),
     }
 
 
@@ -355,6 +357,8 @@ def _attrs(contact: Contact) -> dict[str, Any]:
         "scored_by": contact.scored_by,
         "last_seen_at": contact.last_seen_at,
         "unsubscribed_at": contact.unsubscribed_at,
+        "answered": {kind: list(each) for kind, each in contact.answered.items()} or None,
+        "marketing_paused_until": contact.marketing_paused_until,
         "status": contact.status,
         "merged_into": contact.merged_into,
         "version": contact.version,

@@ -49,6 +49,8 @@ class Project:
     quiet_hours: QuietHours | None = None
     ip_allowlist: tuple[str, ...] = ()
     referral_base_url: str | None = None
+    brand_color: str | None = None
+    """`#rrggbb` in lower case, of the pages that people see."""
     scoring: dict[str, Any] = field(default_factory=lambda: DEFAULT_SCORING)
     scoring_version: int = 1
     """Raised by each change of `scoring`: scores that were made by another one are made anew."""

@@ -148,6 +148,7 @@ _SCALARS: list[dict[str, Any]] = [
 Name = Annotated[Line, Field(min_length=1, max_length=NAME_MAX)]
 Points = Annotated[int | float, Field(ge=-_POINTS_MAX, le=_POINTS_MAX)]
 Network = Annotated[str, Field(max_length=64), AfterValidator(_network)]
+Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", examples=["#0b57d0"]), AfterValidator(str.lower)]
 EventName = Annotated[Line, Field(min_length=1, max_length=256)]
 Op = Literal["eq", "neq", "gt", "gte", "lt", "lte", "contains", "in", "exists", "not_exists"]
 RuleValue = Annotated[
@@ -234,6 +235,7 @@ class SettingsPatch(Body):
     quiet_hours: QuietHoursBody | None = None
     ip_allowlist: Annotated[list[Network], Field(max_length=_ALLOWLIST_MAX)] | None = None
     referral_base_url: Annotated[str, Field(max_length=2048), AfterValidator(_url)] | None = None
+    brand_color: Color | None = None
     scoring: ScoringBody | None = None
 
 
@@ -284,6 +286,7 @@ class SettingsView(Answer):
     quiet_hours: QuietHoursShown | None
     ip_allowlist: list[str]
     referral_base_url: str | None
+    brand_color: Annotated[str | None, Field(description="Of the pages that people see: surveys, unsubscribing.")]
     scoring: Scoring
     created_at: str
 
@@ -304,6 +307,7 @@ def view(project: Project) -> SettingsView:
         quiet_hours=QuietHoursShown(start=quiet.start, end=quiet.end) if quiet else None,
         ip_allowlist=list(project.ip_allowlist),
         referral_base_url=project.referral_base_url,
+        brand_color=project.brand_color,
         scoring=cast("Scoring", project.scoring),
         created_at=clock.iso(project.created_at),
     )

@@ -70,6 +70,7 @@ def _attributes(project: Project) -> dict[str, Any]:
         "quiet_hours": {"start": quiet.start, "end": quiet.end} if quiet else None,
         "ip_allowlist": list(project.ip_allowlist),
         "referral_base_url": project.referral_base_url,
+        "brand_color": project.brand_color,
         "scoring": None if project.scoring == DEFAULT_SCORING else strict_json.dumps(project.scoring),
         "scoring_version": project.scoring_version,
     }
@@ -93,6 +94,7 @@ def project(tenant: Tenant, item: Item) -> Project:
         quiet_hours=QuietHours(**quiet) if quiet else None,
         ip_allowlist=tuple(item.get("ip_allowlist", ())),
         referral_base_url=item.get("referral_base_url"),
+        brand_color=item.get("brand_color"),
         scoring=scoring(item),
         scoring_version=item["scoring_version"],
     )

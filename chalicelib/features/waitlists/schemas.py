@@ -211,6 +211,9 @@ class PublicEntry(Answer):
     referral_code: str
     share_url: str
     status_token: Annotated[str, Field(description="By this the widget asks for the status; it holds no address.")]
+    status_url: Annotated[
+        str, Field(description="A page that tells the same to whoever has its address. Each answer has another one.")
+    ]
 
 
 class StatusAnswer(Answer):
@@ -260,7 +263,7 @@ def entry_shown(entry: Entry, email: str | None, position: int | None, share_url
     )
 
 
-def public_shown(known: EntryAnswer, token: str) -> PublicEntry:
+def public_shown(known: EntryAnswer, token: str, url: str) -> PublicEntry:
     """The same without what is the project's own."""
     fields = known.model_dump(include=set(PublicEntry.model_fields))
-    return PublicEntry(**fields, status_token=token)
+    return PublicEntry(**fields, status_token=token, status_url=url)

@@ -19,12 +19,13 @@ from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
 from chalicelib.features.segments.service import Memberships
 from chalicelib.features.timers import service as timers
-from chalicelib.flows.campaigns import on_events, standing
+from chalicelib.flows.campaigns import on_events
 from chalicelib.platform import jobs, listing, outbox, table
 from chalicelib.platform.jobs import HasTime, Later
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import Check, Op, attr
+from chalicelib.readings import eligibility
 
 KIND: Final = "broadcast"
 """The kind of the job."""
@@ -144,7 +145,7 @@ def _was_member(tenant: Tenant, campaign: Campaign, contact: Contact, known: Mem
     segment_id, began = campaign.segment_id or "", campaign.started_at or 0
     is_member, flips_at = known.of(segment_id)
     is_still = is_member and (flips_at is None or flips_at > began)
-    return is_still or standing.is_member(tenant, contact, segment_id, began)
+    return is_still or eligibility.is_member(tenant, contact, segment_id, began)
 
 
 def _run_ops(tenant: Tenant, campaign: Campaign, wanted: Sequence[tuple[Contact, int]], now: int) -> list[Op]:

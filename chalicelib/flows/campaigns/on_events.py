@@ -25,7 +25,7 @@ from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import Check, Op, attr
-from chalicelib.readings import doubt
+from chalicelib.readings import doubt, eligibility
 
 
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -97,13 +97,24 @@ def _may_begin(campaign: Campaign, before: Run | None, cause: Cause, *, is_merge
 
 
 def _is_wanted(tenant: Tenant, read: Standing, campaign: Campaign, contact: Contact, cause: Cause, now: int) -> bool:
-    """True where the trigger's filters hold, and its segment has the contact, where it takes an event of a member."""
+    """True where the trigger's filters hold, and its segment has the contact, where it takes an event of a member; or
+    where the run is asked for by name."""
+    if cause.is_asked:
+        return True
     trigger = campaign.trigger
     of = trigger.segment_id if trigger is not None and trigger.event is not None else None
-    if of is not None and not standing.is_member(tenant, contact, of, now):
+    if of is not None and not eligibility.is_member(tenant, contact, of, now):
         return False
     filters = read.catalog.compiled(campaign.id).filters
-    return filters is None or standing.holds(tenant, contact, {"": filters}, now, cause.properties)[""]
+    return filters is None or eligibility.holds(tenant, contact, {"": filters}, now, cause.properties)[""]
+
+
+def asked(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
+    """Begin runs that something else than the campaign's trigger asks for by name, on the bus; may be repeated."""
+    for event in told:
+        data = event.data
+        cause = Cause(event.id, int(data["moment"]), str(data["event"]), dict(data["properties"]), is_asked=True)
+        start(tenant, str(data["contact_id"]), str(data["campaign_id"]), cause, event.created_at)
 
 
 def begin(contact: Contact, campaign: Campaign, cause: Cause, entered_at: int, before: Run | None) -> Run:

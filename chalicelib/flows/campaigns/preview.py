@@ -12,9 +12,10 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.segments import service as segments
-from chalicelib.flows.campaigns import references, standing
+from chalicelib.flows.campaigns import references
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
+from chalicelib.readings import eligibility
 
 _AT_ONCE = 100
 _SAMPLES = 10
@@ -42,8 +43,8 @@ def run(tenant: Tenant, campaign_id: str, now: int) -> Preview:
     rules = campaigns.catalog(tenant).compiled(campaign.id).conditions.get(campaign.steps[0].id)
     seen = Preview()
     for contact, suppressed in audience(tenant, campaign, now):
-        reason = obstacle(standing.person(contact, suppressed))
-        if reason is None and rules is not None and not standing.holds(tenant, contact, {"": rules}, now, {})[""]:
+        reason = obstacle(eligibility.person(contact, suppressed), now)
+        if reason is None and rules is not None and not eligibility.holds(tenant, contact, {"": rules}, now, {})[""]:
             reason = "condition"
         if reason is not None:
             seen.excluded[reason] += 1

@@ -26,9 +26,8 @@ from chalicelib.flows.campaigns import standing, timing
 from chalicelib.flows.campaigns.standing import Standing
 from chalicelib.platform import mail, outbox, table
 from chalicelib.platform.keys import Tenant
-from chalicelib.platform.mail import MailRefused, MailUnknown
 from chalicelib.platform.table import Check, Op, attr
-from chalicelib.readings import compose, doubt, outcome, referral_link
+from chalicelib.readings import compose, doubt, eligibility, outcome, referral_link
 from chalicelib.readings.compose import Composed
 
 _WAITED_FOR = 1_500
@@ -75,10 +74,10 @@ def _act(tenant: Tenant, due: Due) -> None:
 def _decided(tenant: Tenant, at: Position, suppressed: SkipReason | None) -> Decision:
     def holds(step: Step) -> bool:
         rules = at.read.catalog.compiled(at.campaign.id).conditions[step.id]
-        return standing.holds(tenant, at.contact, {"": rules}, at.now, at.run.cause.properties)[""]
+        return eligibility.holds(tenant, at.contact, {"": rules}, at.now, at.run.cause.properties)[""]
 
-    person = standing.person(at.contact, suppressed)
-    return decide(at.campaign, at.run, person, at.now, standing.quiet(at.read.project), holds)
+    person = eligibility.person(at.contact, suppressed)
+    return decide(at.campaign, at.run, person, at.now, eligibility.quiet(at.read.project), holds)
 
 
 def _do(tenant: Tenant, at: Position, decided: Decision) -> None:
@@ -161,24 +160,9 @@ def _moved_on(tenant: Tenant, at: Position, after: Run) -> list[Op]:
 
 
 def _hand_over(tenant: Tenant, at: Position, claimed: Message, composed: Composed) -> None:
-    """Give the mail to the mail service, once, and record what it says."""
-    if tenant.is_test:
-        shown = composed.kept(claimed.id, claimed.contact_id, claimed.campaign_id, claimed.step_index, at.now)
-        outcome.keep(tenant, claimed, composed, shown, at.now)
-        return
-    try:
-        provider_id = mail.send(composed.raw, composed.sender, composed.to, composed.ref)
-    except MailRefused as refused:
-        reason = refused.reason
-        if refused.is_lasting:
-            outcome.record(tenant, claimed, lambda known: messages.refused(known, at.now, reason), at.now)
-        else:
-            _release(tenant, at, claimed)
-        return
-    except MailUnknown:
-        doubt.note(tenant, claimed, at.now)
-        return
-    outcome.record(tenant, claimed, lambda known: messages.accepted(known, provider_id), at.now)
+    """Give the mail to the mail service, once; one that was surely not sent is tried again."""
+    if not outcome.hand_over(tenant, claimed, composed, at.now):
+        _release(tenant, at, claimed)
 
 
 def _release(tenant: Tenant, at: Position, claimed: Message) -> None:

@@ -24,10 +24,10 @@ from chalicelib.features.contacts.model import Contact
 from chalicelib.features.projects import service as projects
 from chalicelib.features.segments import service as segments
 from chalicelib.features.timers import service as timers
-from chalicelib.flows.campaigns import broadcast, on_events, preview, references, standing
+from chalicelib.flows.campaigns import broadcast, on_events, preview, references
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
-from chalicelib.readings import gather
+from chalicelib.readings import eligibility, gather
 
 MAX_CONTACTS = 10_000
 """Contacts that one simulation looks at."""
@@ -84,7 +84,7 @@ class _Play:
         # As if activated now: what is received from now on starts it.
         self._campaign = replace(campaign, status="active")
         self._compiled: Compiled = campaigns.catalog(tenant).compiled(campaign.id)
-        self._quiet = standing.quiet(projects.get(tenant))
+        self._quiet = eligibility.quiet(projects.get(tenant))
         self._turns: Turns | None = campaigns.turns_used(tenant, campaign.id)
         self._due: list[tuple[int, str, int, Callable[[int], None]]] = []
         self.result = Simulation()
@@ -136,7 +136,7 @@ class _Play:
             decided = decide(
                 self._campaign,
                 run,
-                standing.person(actor.contact, actor.suppressed),
+                eligibility.person(actor.contact, actor.suppressed),
                 now,
                 self._quiet,
                 lambda step: self._holds(actor, self._compiled.conditions[step.id], now, run.cause),
@@ -202,7 +202,7 @@ class _Play:
             self._at(moment, self._order(actor, segments.TIMER), lambda then: self._enter(actor, then))
 
     def _is_static_member(self, actor: _Actor, segment_id: str) -> bool:
-        return standing.is_member(self._tenant, actor.contact, segment_id, self._now)
+        return eligibility.is_member(self._tenant, actor.contact, segment_id, self._now)
 
     def _enter(self, actor: _Actor, now: int) -> None:
         before = actor.run

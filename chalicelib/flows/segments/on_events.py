@@ -21,6 +21,8 @@ _JOINED = frozenset({events.CONTACT_MERGED, events.VISITOR_MOVED})
 _MAILED = frozenset({events.MAIL_SENT, events.MAIL_OPENED, events.MAIL_CLICKED})
 _SCORES = ("scores.engagement", "scores.lead")
 _REFERRED = ("referral_stats.referrals_made", "referral_stats.conversions")
+_ANSWERED = frozenset({events.SURVEY_ANSWERED, events.SURVEY_CORRECTED})
+_LAST_SCORES = ("last_nps_score", "last_csat_score")
 _ALWAYS_READ = ("last_seen_at", *_SCORES)
 """What every event of a contact changes."""
 
@@ -60,6 +62,8 @@ def _concerned(catalog: Catalog, event: DomainEvent) -> dict[str, Reason]:
         return dict.fromkeys(catalog.concerned_by_campaign(str(event.data["campaign_id"])), "event")
     if event.name == events.REFERRER_MOVED:
         return dict.fromkeys(catalog.concerned(_REFERRED, ()), "event")
+    if event.name in _ANSWERED:
+        return dict.fromkeys(catalog.concerned(_LAST_SCORES, ()), "event")
     if event.name == events.CONTACT_RESCORED:
         return dict.fromkeys(catalog.concerned(_SCORES, ()), "rules")
     # Traits give points too.

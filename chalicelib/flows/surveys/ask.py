@@ -26,8 +26,7 @@ from chalicelib.flows.surveys.standing import Standing
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Op
-from chalicelib.readings import doubt, outcome
-from chalicelib.readings import standing as standings
+from chalicelib.readings import doubt, eligibility
 from chalicelib.readings.compose import Composed
 
 
@@ -63,7 +62,7 @@ def _ask(tenant: Tenant, at: Standing, send: Send, wanted: SurveyMail, now: int)
         lambda: survey is not None and on_events.is_member(tenant, at, survey, now),
         at.surveyed,
         standing.obstacle(tenant, at, now),
-        quiet_until(standings.quiet(at.project), now),
+        quiet_until(eligibility.quiet(at.project), now),
     )
     decided = decision.decide(survey, send, facts, now)
     if isinstance(decided, Ask) and survey is not None:
@@ -87,7 +86,7 @@ def _ask_by(tenant: Tenant, at: Standing, send: Send, letter: Letter, decided: A
             _leave(tenant, at, send, letter.wanted, instead, letter.now)
     elif mail is None:
         table.transact(_sent_ops(tenant, at, send, letter, decided, None))
-    elif outcome.has_turn(tenant, letter.wanted):
+    elif letters.has_turn(tenant, letter.wanted):
         _hand_over(tenant, letter, mail, lambda message: _sent_ops(tenant, at, send, letter, decided, message))
 
 
@@ -135,12 +134,12 @@ def _mail_again(tenant: Tenant, at: Standing, send: Send, wanted: SurveyMail, no
         return
     letter = _letter(at, at.survey, wanted, now)
     mail = letters.composed(tenant, letter)
-    if isinstance(mail, Composed) and outcome.has_turn(tenant, wanted):
+    if isinstance(mail, Composed) and letters.has_turn(tenant, wanted):
         _hand_over(tenant, letter, mail, _claiming(tenant, at, send, wanted))
 
 
 def _remind(tenant: Tenant, at: Standing, send: Send, wanted: SurveyMail, now: int) -> None:
-    quiet = quiet_until(standings.quiet(at.project), now)
+    quiet = quiet_until(eligibility.quiet(at.project), now)
     decided = decision.remind(at.survey, send, standing.obstacle(tenant, at, now), quiet, now)
     if not isinstance(decided, Ask) or at.survey is None:
         _leave(tenant, at, send, wanted, decided, now)
@@ -149,7 +148,7 @@ def _remind(tenant: Tenant, at: Standing, send: Send, wanted: SurveyMail, now: i
     mail = letters.composed(tenant, letter)
     if isinstance(mail, str):
         table.transact([surveys.save_send(tenant, send.without_reminder(cast("Reason", mail)))])
-    elif outcome.has_turn(tenant, wanted):
+    elif letters.has_turn(tenant, wanted):
         reminded = replace(send, reminded_at=now, due_at=None)
         _hand_over(tenant, letter, mail, _claiming(tenant, at, reminded, wanted))
 

@@ -135,9 +135,9 @@ def _begun(tenant: Tenant, before: Survey, after: Survey, now: int) -> tuple[Sur
     if before.activated_at is not None:
         return after, []
     if after.repeat is not None:
-        after = replace(after, next_sweep_at=now + after.repeat)
-        timer = timing.sweep_timer_ops(tenant, after.id, now + after.repeat, None)
-        return after, [*timer, timing.sweep_event(tenant, after.id, now)]
+        following = now + after.repeat
+        timer = timing.sweep_timer_ops(tenant, after.id, following, None)
+        return replace(after, next_sweep_at=following), [*timer, timing.sweep_event(tenant, after.id, now)]
     if after.trigger.include_existing:
         return after, [timing.sweep_event(tenant, after.id, now)]
     return after, []

@@ -115,6 +115,15 @@ def _tags(survey: Survey, mail: Mail) -> dict[str, Any]:
     }
 
 
+def has_turn(tenant: Tenant, wanted: SurveyMail) -> bool:
+    """True where it is the mail's turn in the account's rate; else it is queued until then."""
+    return outcome.has_turn(
+        tenant,
+        wanted.turn,
+        lambda turn, delay_s: surveys.dispatch(tenant, [replace(wanted, turn=turn)], delay_s=delay_s),
+    )
+
+
 def hand_over(
     tenant: Tenant,
     letter: Letter,
@@ -129,8 +138,7 @@ def hand_over(
     message = _message(letter, mail)
     table.transact([messaging.not_suppressed(tenant, mail.to), messaging.save(tenant, message), *ops(message)])
     claimed = replace(message, version=1)
-    shown = mail.kept(claimed.id, claimed.contact_id, None, None, letter.now)
-    if not outcome.hand_over(tenant, claimed, mail, shown, letter.now):
+    if not outcome.hand_over(tenant, claimed, mail, letter.now):
         _release(tenant, letter, claimed, release)
 
 

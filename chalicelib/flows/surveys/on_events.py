@@ -22,7 +22,7 @@ from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.table import Check, attr
-from chalicelib.readings import standing as standings
+from chalicelib.readings import eligibility
 
 
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -120,10 +120,10 @@ def _is_wanted(
     if segment_id is not None and cause.kind != "segment" and not is_member(tenant, at, survey, now):
         return False
     filters = at.catalog.filters(survey.id)
-    return filters is None or standings.holds(tenant, at.contact, {"": filters}, now, properties)[""]
+    return filters is None or eligibility.holds(tenant, at.contact, {"": filters}, now, properties)[""]
 
 
 def is_member(tenant: Tenant, at: Standing, survey: Survey, now: int) -> bool:
     """True where the trigger's segment has the contact at `now`, or it names none."""
     segment_id = survey.trigger.segment_id
-    return segment_id is None or standings.is_member(tenant, at.contact, segment_id, now)
+    return segment_id is None or eligibility.is_member(tenant, at.contact, segment_id, now)

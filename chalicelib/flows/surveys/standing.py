@@ -16,7 +16,7 @@ from chalicelib.flows.surveys import follow_merge
 from chalicelib.platform import definitions, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, Op, attr
-from chalicelib.readings import standing as standings
+from chalicelib.readings import eligibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +78,4 @@ def obstacle(tenant: Tenant, at: Standing, now: int) -> Reason | None:
     """Why the contact gets no mail; None where it may get one."""
     address = at.contact.email
     suppressed = None if address is None else messaging.suppressions(tenant, [address]).get(address)
-    return cast("Reason | None", mailing.obstacle(standings.person(at.contact, suppressed), now))
+    return cast("Reason | None", mailing.obstacle(eligibility.person(at.contact, suppressed), now))

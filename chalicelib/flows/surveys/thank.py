@@ -16,7 +16,7 @@ from chalicelib.flows.surveys.standing import Standing
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Op
-from chalicelib.readings import doubt, outcome, referral_link
+from chalicelib.readings import doubt, referral_link
 from chalicelib.readings.compose import Composed
 
 
@@ -34,7 +34,7 @@ def send(tenant: Tenant, at: Standing, wanted: SurveyMail, now: int) -> None:
     reason = standing.obstacle(tenant, at, now)
     mail = None if reason is not None else _composed(tenant, at, at.survey, issued, wanted, now)
     if isinstance(mail, Composed):
-        if outcome.has_turn(tenant, wanted):
+        if letters.has_turn(tenant, wanted):
             _hand_over(tenant, at, Letter(wanted, at.survey, at.contact, at.project, now), mail, issued)
         return
     after, told = effects.effect_ops(tenant, response, _mailed(issued, reason or mail or "no_link", now))

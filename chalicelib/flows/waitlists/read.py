@@ -7,6 +7,7 @@ from chalicelib.core.errors import NotFound
 from chalicelib.features.codes import service as codes
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.projects import service as projects
+from chalicelib.features.projects.model import Project
 from chalicelib.features.waitlists import service as waitlists
 from chalicelib.features.waitlists.model import Entry, Status, Waitlist
 from chalicelib.features.waitlists.schemas import (
@@ -34,6 +35,15 @@ class Beside:
         """One entry as callers see it."""
         link = codes.url(self.base, entry.codes[0])
         return entry_shown(entry, self.emails.get(entry.contact_id), position, link)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a page tells whoever has its address."""
+
+    project: Project
+    waitlist: Waitlist
+    place: StatusAnswer
 
 
 def beside(tenant: Tenant, entries: Iterable[Entry]) -> Beside:
@@ -98,7 +108,27 @@ def status(tenant: Tenant, name: str, token: str | None, email: str | None) -> S
     around = beside(tenant, [found])
     if email is not None and contacts.normal_email(email) != around.emails.get(found.contact_id):
         raise missing
-    told = around.shown(found, position)
+    return _told(around.shown(found, position), position, waiting)
+
+
+def seen_by(token: str) -> Seen | None:
+    """What the page of that token tells; None for whatever does not fit together."""
+    try:
+        named = entry_tokens.read_of_page(token)
+    except BadToken:
+        return None
+    tenant = named.tenant
+    project, known = projects.find(tenant), waitlists.find(tenant, named.waitlist_id)
+    found = waitlists.find_entry(tenant, named.waitlist_id, named.entry_id)
+    if project is None or known is None or found is None:
+        return None
+    position, waiting = waitlists.standing(tenant, found)
+    # Whose address it is does not show: nobody needs to be read for it.
+    shown_to_all = Beside({}, project.referral_base_url).shown(found, position)
+    return Seen(project, known, _told(shown_to_all, position, waiting))
+
+
+def _told(told: EntryAnswer, position: int | None, waiting: int) -> StatusAnswer:
     return StatusAnswer(
         position=position,
         # Approved between the two reads, it waits no more.

@@ -10,7 +10,6 @@ says why.
 from dataclasses import dataclass, replace
 from typing import Final
 
-from chalicelib.core import clock
 from chalicelib.features.codes import service as codes
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.model import Contact
@@ -24,18 +23,12 @@ from chalicelib.features.templates.model import Template
 from chalicelib.features.waitlists import service as waitlists
 from chalicelib.features.waitlists.model import Entry, MailKind, Waitlist
 from chalicelib.features.waitlists.service import EntryMail
-from chalicelib.platform import definitions, mail, table
+from chalicelib.platform import definitions, table
 from chalicelib.platform.keys import Tenant
-from chalicelib.platform.mail import MailRefused, MailUnknown
 from chalicelib.platform.table import Check, attr
 from chalicelib.readings import compose, doubt, outcome
 from chalicelib.readings.compose import Composed
 
-_WAITED_FOR: Final = 1_500
-"""Milliseconds for which a worker waits for the turn of a mail; what has to wait longer is queued again."""
-
-_TURN_LASTS: Final = 5 * clock.SECOND
-_DELAY_MAX_S: Final = 900
 _AGAIN_S: Final = 60
 """How long a mail waits that the mail service did not take for the time being."""
 
@@ -131,19 +124,12 @@ def _composed(tenant: Tenant, letter: _Letter) -> Composed | str:
 
 
 def _has_turn(tenant: Tenant, wanted: EntryMail) -> bool:
-    """True where it is the mail's turn in the account's rate, which is waited for if it comes in a moment; else the
-    mail is queued until then."""
-    moment = clock.system_ms()
-    if tenant.is_test or (wanted.turn is not None and 0 <= moment - wanted.turn < _TURN_LASTS):
-        return True
-    turn = mail.take_turn()
-    wait = turn - moment
-    if wait > _WAITED_FOR:
-        delay_s = min(-(-wait // clock.SECOND), _DELAY_MAX_S)
-        waitlists.dispatch(tenant, [replace(wanted, turn=turn)], delay_s=delay_s)
-        return False
-    clock.sleep(max(wait, 0) / clock.SECOND)
-    return True
+    """True where it is the mail's turn in the account's rate; else the mail is queued until then."""
+    return outcome.has_turn(
+        tenant,
+        wanted.turn,
+        lambda turn, delay_s: waitlists.dispatch(tenant, [replace(wanted, turn=turn)], delay_s=delay_s),
+    )
 
 
 def _claim(tenant: Tenant, letter: _Letter, composed: Composed) -> Message:
@@ -160,24 +146,9 @@ def _claim(tenant: Tenant, letter: _Letter, composed: Composed) -> Message:
 
 
 def _hand_over(tenant: Tenant, letter: _Letter, claimed: Message, composed: Composed) -> None:
-    """Give the mail to the mail service, once, and record what it says."""
-    if tenant.is_test:
-        shown = composed.kept(claimed.id, claimed.contact_id, None, None, letter.now)
-        outcome.keep(tenant, claimed, composed, shown, letter.now)
-        return
-    try:
-        provider_id = mail.send(composed.raw, composed.sender, composed.to, composed.ref)
-    except MailRefused as refused:
-        reason = refused.reason
-        if refused.is_lasting:
-            outcome.record(tenant, claimed, lambda known: messages.refused(known, letter.now, reason), letter.now)
-        else:
-            _release(tenant, letter, claimed)
-        return
-    except MailUnknown:
-        doubt.note(tenant, claimed, letter.now)
-        return
-    outcome.record(tenant, claimed, lambda known: messages.accepted(known, provider_id), letter.now)
+    """Give the mail to the mail service, once; one that was surely not sent is queued again."""
+    if not outcome.hand_over(tenant, claimed, composed, letter.now):
+        _release(tenant, letter, claimed)
 
 
 def _release(tenant: Tenant, letter: _Letter, claimed: Message) -> None:

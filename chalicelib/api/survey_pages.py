@@ -13,13 +13,14 @@ from chalicelib.edge.router import Router
 from chalicelib.features.projects import service as projects
 from chalicelib.features.projects.model import Project
 from chalicelib.features.surveys.model import MAX_QUESTIONS, Response, Survey
-from chalicelib.flows.surveys import answer, letters
+from chalicelib.flows.surveys import answer
 from chalicelib.flows.surveys.answer import Expired, Given, Settled
 from chalicelib.flows.surveys.standing import Standing
 from chalicelib.platform import survey_tokens
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.survey_tokens import Token
 from chalicelib.platform.token_text import BadToken
+from chalicelib.readings import survey_link
 
 router = Router("Survey pages")
 
@@ -129,7 +130,7 @@ def _form(
     survey: Survey, response: Response | None, *, chosen: int | None = None, sends_itself: bool = False
 ) -> SurveyForm:
     stands = {} if response is None else response.answers
-    low, high = letters.LABELS[survey.type]
+    low, high = survey_link.LABELS[survey.type]
     return SurveyForm(
         question=survey.question or survey.name,
         scale=list(survey.scale),

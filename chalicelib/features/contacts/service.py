@@ -61,11 +61,13 @@ __all__ = [
     "lost",
     "merge_traits",
     "merging",
+    "name_keys",
     "normal_email",
     "note_answer",
     "note_clash",
     "oldest",
     "pause_marketing",
+    "pointed",
     "pointers",
     "put",
     "read",
@@ -93,6 +95,8 @@ absorbed = store.absorbed
 forget_absorbed = store.forget_absorbed
 see = fold.see
 pointers = identities.pointers
+name_keys = identities.name_keys
+pointed = identities.pointed
 keys = identities.keys
 directory = identities.directory
 directory_with_emails = identities.directory_with_emails

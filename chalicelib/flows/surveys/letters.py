@@ -19,23 +19,14 @@ from chalicelib.features.surveys.model import Mail, Survey
 from chalicelib.features.surveys.service import SurveyMail
 from chalicelib.features.templates import service as templates
 from chalicelib.features.templates.model import Template
-from chalicelib.platform import definitions, survey_tokens, table
-from chalicelib.platform.config import settings
+from chalicelib.platform import definitions, table
 from chalicelib.platform.keys import Tenant
-from chalicelib.platform.survey_tokens import Token
 from chalicelib.platform.table import Op
-from chalicelib.readings import compose, outcome
+from chalicelib.readings import compose, outcome, survey_link
 from chalicelib.readings.compose import Composed
 
 _AGAIN_S: Final = 60
 """How long a mail waits that the mail service did not take for the time being."""
-
-LABELS: Final = {
-    "nps": ("Not at all likely", "Extremely likely"),
-    "csat": ("Very dissatisfied", "Very satisfied"),
-    "custom": ("", ""),
-}
-"""What the lowest and the highest score of each type say."""
 
 _BUTTON = (
     "display:inline-block;min-width:1.5em;margin:2px;padding:10px 8px;border:1px solid #595959;border-radius:6px;"
@@ -92,11 +83,6 @@ class Letter:
     now: int
 
 
-def link(tenant: Tenant, contact_id: str, survey_id: str, send_id: str) -> str:
-    """The address of the page on which a send is answered."""
-    return f"{settings().public_url}/s/{survey_tokens.make(Token(tenant, contact_id, survey_id, send_id))}"
-
-
 def composed(tenant: Tenant, letter: Letter, referral_link: str | None = None) -> Composed | str:
     """The mail, or a word for why it can't be made."""
     survey, mail = letter.survey, letter.wanted.mail
@@ -112,12 +98,12 @@ def composed(tenant: Tenant, letter: Letter, referral_link: str | None = None) -
         letter.now,
         subject=survey.subject if mail == "ask" else None,
         referral_link=referral_link,
-        survey_link=link(tenant, letter.contact.id, survey.id, letter.wanted.send_id),
+        survey_link=survey_link.page(survey_link.token(tenant, letter.contact.id, survey.id, letter.wanted.send_id)),
     )
 
 
 def _tags(survey: Survey, mail: Mail) -> dict[str, Any]:
-    lowest, highest = LABELS[survey.type]
+    lowest, highest = survey_link.LABELS[survey.type]
     return {
         "survey_id": survey.id,
         "survey_name": survey.name,

@@ -13,7 +13,7 @@ from tests.support.client import Client
 from tests.support.decide_world import EVENT, DecideWorld
 
 TWO_READS = Counter(batch_get=2)
-NOTHING = {"referral": {}, "waitlist": {}}
+NOTHING: dict[str, Any] = {"referral": {}, "waitlist": {}}
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_survey_is_shown_with_all_that_a_widget_needs(world: DecideWorld) -> N
 
 def test_a_custom_survey_is_shown_with_its_questions(world: DecideWorld) -> None:
     world.contact("ann")
-    questions = [
+    questions: list[dict[str, Any]] = [
         {"id": "why", "type": "text", "text": "Why?"},
         {"id": "who", "type": "single_choice", "text": "Who?", "options": ["a", "b"], "required": True},
     ]

@@ -147,7 +147,7 @@ def decide(world: World) -> list[Finding]:
     contact_id = world.contact_ids[0]
     _give_everything(world, contact_id)
     answer = world.client.get("/v1/decide?user_id=u0").json
-    assert answer["surveys"] and all(answer["widgets"].values()), answer
+    assert all([answer["surveys"], *answer["widgets"].values()]), answer
     found = {name: _request(world.client, f"/v1/decide?user_id={name}").total() for name in ("u0", "u1", "nobody")}
     told = ", ".join(f"{name}: {calls}" for name, calls in found.items())
     return [Finding("GET /decide", "2 table calls", told, max(found.values()) <= 2)]
@@ -248,7 +248,8 @@ def _bus_calls(world: World, events: Sequence[Accepted]) -> Counter[str]:
 
 
 def _request(caller: Client, path: str) -> Counter[str]:
-    """The calls of a request behind its door; the door itself counts the call, with one update.
+    """The calls of a request behind its door; the door itself counts the call, with one update, or none where a busy
+    caller's instance has some of the rate in hand.
 
     The clock stands, for a slow engine may take longer than a key is kept.
     """
@@ -257,8 +258,8 @@ def _request(caller: Client, path: str) -> Counter[str]:
         with counted() as calls:
             answer = caller.get(path)
     assert answer.status == 200, answer.text
-    calls["UpdateItem"] -= 1
-    assert calls["UpdateItem"] == 0, calls
+    assert calls["UpdateItem"] <= 1, calls
+    del calls["UpdateItem"]
     return calls
 
 

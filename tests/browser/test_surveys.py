@@ -1,5 +1,6 @@
 """A survey as it is answered: by the page's script where a person sees it, by one button without, by no scanner."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs, urlsplit
@@ -34,6 +35,8 @@ class Survey:
     """A survey that answers as the app does: GET records nothing, POST does."""
 
     is_broken: bool = False
+    slow_s: float = 0.0
+    """How long the answer to a form takes."""
     recorded: list[dict[str, list[str]]] = field(default_factory=list)
 
     def answer(self, asked: Asked) -> Told:
@@ -44,6 +47,7 @@ class Survey:
         return told(pages.survey(replace(FORM, chosen=score, sends_itself=True), ACME))
 
     def _post(self, asked: Asked) -> Told:
+        time.sleep(self.slow_s)
         if self.is_broken and asked.form.get("by"):
             return Told(503, {}, "")
         self.recorded.append(asked.form)
@@ -130,7 +134,18 @@ def test_who_chooses_another_score_at_once_has_that_sent_alone(person: Browser, 
         assert served.posts == [{"score": ["3"], "by": ["script"]}]
 
 
-def test_who_presses_the_button_at_once_sends_once(person: Browser, served: Served) -> None:
+def test_who_goes_through_the_scores_by_keys_has_the_last_one_sent_alone(person: Browser, served: Served) -> None:
+    with seen(person, link(served), "phone") as page:
+        page.keyboard.press("Tab")
+        for _ in range(6):
+            page.keyboard.press("ArrowLeft")
+            page.wait_for_timeout(SEEN_MS / 4)
+        page.get_by_role("status").get_by_text("Your score, 3, is saved.").wait_for()
+        assert served.posts == [{"score": ["3"], "by": ["script"]}]
+
+
+def test_who_presses_the_button_at_once_sends_once(person: Browser, served: Served, survey: Survey) -> None:
+    survey.slow_s = LONG_MS / 1_000
     with seen(person, link(served), "phone") as page:
         page.get_by_role("button", name="Send").press("Enter")
         page.get_by_role("heading", name="Thank you").wait_for()

@@ -23,6 +23,7 @@ from chalicelib.platform import definitions, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Op
 from chalicelib.readings import compose, outcome, survey_link
+from chalicelib.readings import referral_link as links
 from chalicelib.readings.compose import Composed
 
 _AGAIN_S: Final = 60
@@ -89,6 +90,8 @@ def composed(tenant: Tenant, letter: Letter, referral_link: str | None = None) -
     template: Template | None = _BUILT_IN[mail]
     if mail != "referral" and survey.email_template_id is not None:
         template = templates.find(tenant, survey.email_template_id, definitions.version(tenant))
+    if template is not None and referral_link is None and template.reads("referral_link", survey.subject):
+        referral_link = links.url(tenant, letter.contact, letter.project, letter.now)
     return compose.run(
         tenant,
         template,

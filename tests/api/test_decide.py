@@ -251,6 +251,7 @@ def test_who_was_merged_is_shown_what_its_heir_has(world: DecideWorld) -> None:
     assert world.asks(user_id="ann").status == 200
     world.settle()
     assert _lasting(world.decide("ann")) == _lasting(world.decide("bob")) == before
+    assert (world.calls(user_id="ann"), world.calls(user_id="bob")) == (Counter(batch_get=5), TWO_READS)
     (due,) = world.decide("ann")["surveys"]
     body = {"token": due["token"], "score": 9}
     world.ok(world.client.post(f"/v1/surveys/{due['survey_id']}/responses", body, key=world.write_key))

@@ -72,6 +72,7 @@ def test_exactly_so_many_are_approved_the_first_ones_first(live_wait: WaitWorld,
     assert [row.id for row in answer.data] == made[:count]
     assert answer.approved == min(count, 120)
     assert live_wait.queue(waitlist) == made[count:]
+    assert live_wait.tell_alike(waitlist)
 
 
 def test_by_the_moment_of_joining_referrals_do_not_matter(live_wait: WaitWorld) -> None:
@@ -206,6 +207,7 @@ def test_whoever_dies_while_it_approves_leaves_it_done_or_undone(
         live_wait.approve_now(waitlist, made[1]["id"])
     figures = live_wait.stats(waitlist)
     assert figures in ({"waiting": 3, "approved": 0, "total": 3}, {"waiting": 2, "approved": 1, "total": 3})
+    assert live_wait.tell_alike(waitlist)
     live_wait.approve_now(waitlist, made[1]["id"])
     live_wait.settle()
     assert live_wait.emails(waitlist) == ["u0", "u2"]

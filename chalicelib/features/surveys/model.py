@@ -375,14 +375,11 @@ def _of_questions(survey: Survey) -> list[tuple[str, str]]:
         found = [] if survey.question else [("question", "An nps or csat survey asks a question.")]
         return found + ([("questions", "They are of custom surveys.")] if survey.questions else [])
     found = [] if survey.questions else [("questions", "A custom survey has questions.")]
-    for name in ("question", "follow_up"):
-        if getattr(survey, name) is not None:
-            found.append((name, "It is of nps and csat surveys; a custom one has questions."))
-    seen: set[str] = set()
+    named = [name for name in ("question", "follow_up") if getattr(survey, name) is not None]
+    found += [(name, "It is of nps and csat surveys; a custom one has questions.") for name in named]
+    twice = [n for n, each in enumerate(survey.questions) if each.id in {one.id for one in survey.questions[:n]}]
+    found += [(f"questions.{n}.id", "Two questions have the same id.") for n in twice]
     for n, each in enumerate(survey.questions):
-        if each.id in seen:
-            found.append((f"questions.{n}.id", "Two questions have the same id."))
-        seen.add(each.id)
         is_choice = each.type in ("single_choice", "multiple_choice")
         if is_choice and (len(each.options) < 2 or len(set(each.options)) != len(each.options)):
             found.append((f"questions.{n}.options", "A choice has at least two options, no two of them alike."))

@@ -128,7 +128,7 @@ def _form(
     stands = {} if response is None else response.answers
     low, high = survey_link.LABELS[survey.type]
     return SurveyForm(
-        question=survey.question or survey.name,
+        question=survey.question or "",
         scale=list(survey.scale),
         low_label=low,
         high_label=high,

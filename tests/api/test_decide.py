@@ -11,6 +11,7 @@ from chalicelib.flows import create_project
 from tests.support import documents
 from tests.support.client import Client
 from tests.support.decide_world import EVENT, DecideWorld
+from tests.support.referral_world import PROGRAM
 
 TWO_READS = Counter(batch_get=2)
 NOTHING: dict[str, Any] = {"referral": {}, "waitlist": {}}
@@ -351,3 +352,13 @@ def _lasting(answer: Any) -> tuple[Any, ...]:
         for name in ("token", "page_url", "status_token"):
             each.pop(name, None)
     return found["surveys"], found["widgets"]["referral"], found["widgets"]["waitlist"]
+
+
+def test_a_link_that_was_made_without_a_channel_is_shown_where_there_is_none_of_mails(world: DecideWorld) -> None:
+    program = world.ok(world.client.post("/v1/referrals/programs", PROGRAM))["id"]
+    ann = world.contact("ann")
+    own = world.ok(world.client.post("/v1/referrals/links", {"program_id": program, "contact_id": ann}))["code"]
+    assert world.decide()["widgets"]["referral"]["code"] == own
+    body = {"program_id": program, "contact_id": ann, "channel": "email"}
+    mails = world.ok(world.client.post("/v1/referrals/links", body))["code"]
+    assert world.decide()["widgets"]["referral"]["code"] == mails

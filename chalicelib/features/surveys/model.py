@@ -375,8 +375,8 @@ def _of_questions(survey: Survey) -> list[tuple[str, str]]:
         found = [] if survey.question else [("question", "An nps or csat survey asks a question.")]
         return found + ([("questions", "They are of custom surveys.")] if survey.questions else [])
     found = [] if survey.questions else [("questions", "A custom survey has questions.")]
-    named = [name for name in ("question", "follow_up") if getattr(survey, name) is not None]
-    found += [(name, "It is of nps and csat surveys; a custom one has questions.") for name in named]
+    if survey.follow_up is not None:
+        found.append(("follow_up", "It is of nps and csat surveys; a custom one has questions."))
     twice = [n for n, each in enumerate(survey.questions) if each.id in {one.id for one in survey.questions[:n]}]
     found += [(f"questions.{n}.id", "Two questions have the same id.") for n in twice]
     for n, each in enumerate(survey.questions):

@@ -40,6 +40,9 @@ from chalicelib.readings.referral_link import MAILS
 _WAITLISTS_LOOKED_AT: Final = 50
 """The newest ones: with what else is read of a contact, one call of the table takes 100 rows."""
 
+_CHANNELS: Final = (MAILS, "default")
+"""Of the links of a contact the one that mails have, else the one that was made without a channel."""
+
 Rows = Mapping[Key, Item]
 
 
@@ -87,7 +90,7 @@ class _Offer:
         if self.surveys:
             found.append(surveys.surveyed_key(self.tenant, contact_id))
         if self.program is not None:
-            found.append(referrals.channel_key(self.tenant, contact_id, self.program.id, MAILS))
+            found += [referrals.channel_key(self.tenant, contact_id, self.program.id, each) for each in _CHANNELS]
             found.append(referrals.standing_key(self.tenant, contact_id, self.program.id))
         return [*found, *(waitlists.pointer_key(self.tenant, contact_id, each) for each in self.waitlists)]
 
@@ -109,8 +112,8 @@ class _Offer:
         program = self.program
         if program is None:
             return Nothing()
-        named = rows.get(referrals.channel_key(self.tenant, contact_id, program.id, MAILS))
-        code = referrals.code_of(self.tenant, named)
+        keys = [referrals.channel_key(self.tenant, contact_id, program.id, each) for each in _CHANNELS]
+        code = referrals.code_of(self.tenant, next((rows[each] for each in keys if each in rows), None))
         key = referrals.standing_key(self.tenant, contact_id, program.id)
         share_url = None if code is None else codes.url(self.project.referral_base_url, code)
         return referral_widget(program, code, share_url, referrals.standing(key, rows.get(key)))

@@ -29,30 +29,40 @@ from chalicelib.readings.compose import Composed
 _AGAIN_S: Final = 60
 """How long a mail waits that the mail service did not take for the time being."""
 
+_FRAME = (
+    '<div style="max-width:36em;margin:0 auto;padding:16px;color:#1a1a1a;line-height:1.5;'
+    'font-family:-apple-system,BlinkMacSystemFont,Segoe UI,Helvetica,Arial,sans-serif">'
+)
 _BUTTON = (
-    "display:inline-block;min-width:1.5em;margin:2px;padding:10px 8px;border:1px solid #595959;border-radius:6px;"
-    "color:#1a1a1a;text-align:center;text-decoration:none"
+    "display:inline-block;box-sizing:border-box;width:44px;margin:0 2px 8px 0;padding:9px 0;border:1px solid #595959;"
+    "border-radius:8px;color:#1a1a1a;text-align:center;text-decoration:none;font-weight:bold"
+)
+_WIDE = (
+    "display:inline-block;padding:12px 20px;border-radius:8px;background:#1a1a1a;color:#ffffff;text-decoration:none;"
+    "font-weight:bold"
 )
 _ASK = (
+    f"{_FRAME}"
     "<p>Hello{% if contact.traits.name %} {{ contact.traits.name }}{% endif %},</p>"
     "{% if event.properties.scores.size > 0 %}"
-    "<p><strong>{{ event.properties.question }}</strong></p>"
-    "<p>{% for score in event.properties.scores %}"
+    '<p style="font-size:20px;line-height:1.3;font-weight:bold">{{ event.properties.question }}</p>'
+    '<p style="margin:0">{% for score in event.properties.scores %}'
     f'<a href="{{{{ survey_link }}}}?score={{{{ score }}}}" style="{_BUTTON}">{{{{ score }}}}</a> '
     "{% endfor %}</p>"
-    "<p>{{ event.properties.scores.first }} = {{ event.properties.lowest }}, "
-    "{{ event.properties.scores.last }} = {{ event.properties.highest }}</p>"
+    '<p style="margin-top:0;color:#595959;font-size:14px">{{ event.properties.scores.first }}: '
+    "{{ event.properties.lowest }}. {{ event.properties.scores.last }}: {{ event.properties.highest }}.</p>"
     "{% else %}"
-    "<p>may we ask you a few questions?</p>"
-    '<p><a href="{{ survey_link }}">Answer: {{ event.properties.survey_name }}</a></p>'
+    "<p>{{ event.properties.question | default: 'May we ask you a few questions?' }}</p>"
+    f'<p><a href="{{{{ survey_link }}}}" style="{_WIDE}">Answer the questions</a></p>'
     "{% endif %}"
-    "<p>Thank you, {{ project.name }}</p>"
+    "<p>Thank you<br>{{ project.sender_name | default: project.name }}</p></div>"
 )
 _REFERRAL = (
+    f"{_FRAME}"
     "<p>Hello{% if contact.traits.name %} {{ contact.traits.name }}{% endif %},</p>"
     "<p>thank you for your kind answer. If you know somebody who would like {{ project.name }} too, this is your own "
     "link to share:</p>"
-    '<p><a href="{{ referral_link }}">{{ referral_link }}</a></p>'
+    '<p><a href="{{ referral_link }}">{{ referral_link }}</a></p></div>'
 )
 
 

@@ -224,7 +224,9 @@ def thanking(world: SurveyWorld) -> Story:
 def often_asked(world: SurveyWorld) -> Story:
     """Ada and bob were asked thrice: each has answered one, is to be reminded of one, and waits for one."""
     survey = world.survey(
-        trigger={"event": "trial_expired", "delay": "1h"}, frequency_cap={"max_surveys_per_contact": 5}, remind_after="2d"
+        trigger={"event": "trial_expired", "delay": "1h"},
+        frequency_cap={"max_surveys_per_contact": 5},
+        remind_after="2d",
     )
     people = {each: world.contact(each) for each in ("ada", "bob")}
     world.settle()

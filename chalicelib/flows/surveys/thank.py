@@ -36,6 +36,9 @@ def send(tenant: Tenant, at: Standing, wanted: SurveyMail, now: int) -> None:
     if told is not None and told.outcome != _SENT:
         return
     reason = standing.obstacle(tenant, at, now)
+    if reason == "paused_marketing":
+        # The answer itself may have paused it a moment ago or after; what it has caused is sent, as its campaign is.
+        reason = None
     mail = None if reason is not None else _composed(tenant, at, at.survey, issued, wanted, now)
     if isinstance(mail, Composed):
         if letters.has_turn(tenant, wanted):

@@ -9,28 +9,8 @@ from chalicelib.core import clock
 from chalicelib.workers import mails
 from tests.support import pipeline
 from tests.support.post_office import not_answered, not_reached, refused
-from tests.support.survey_story import STORIES, Story, fire, pass_time, undisturbed
+from tests.support.survey_story import CALLS, STORIES, Story, fire, pass_time, undisturbed
 from tests.support.survey_world import SurveyWorld
-
-CALLS = {
-    "event": 4,
-    "entering": 4,
-    "sweep": 25,
-    "timer": 3,
-    "asking": 6,
-    "widget": 3,
-    "reminding": 6,
-    "resuming": 3,
-    "answering": 5,
-    "unasked": 6,
-    "correcting": 2,
-    "following": 13,
-    "thanking": 7,
-    "merging": 20,
-    "deleting": 13,
-    "counting": 6,
-}
-"""Calls of the table by which each is done."""
 
 CALLS_OF_A_RELEASE = 2
 """Those by which a mail is released that was surely not sent."""

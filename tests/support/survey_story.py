@@ -1,6 +1,5 @@
 """What a worker is about to do in a project with surveys, which may be told again, and what is there in the end."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,10 +16,10 @@ from chalicelib.platform.survey_tokens import Token
 from chalicelib.workers import jobs, mails, timers
 from tests.support import pipeline
 from tests.support.referral_world import PROGRAM
+from tests.support.survey_state import state
 from tests.support.survey_world import SurveyWorld
 
 LATER = clock.HOUR
-_QUIET = ("updated_at", "survey_id", "by_day")
 
 
 @dataclass
@@ -33,10 +32,10 @@ class Story:
     people: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
 
-    def end(self) -> dict[str, Any]:
-        """What is there once it was told twice more, and all that follows was done."""
+    def end(self, times: int = 2) -> dict[str, Any]:
+        """What is there once it was told so often more, and all that follows was done."""
         self.world.settle()
-        for _ in range(2):
+        for _ in range(times):
             self.act()
             self.world.settle()
         return state(self.world)
@@ -291,6 +290,27 @@ STORIES: dict[str, Callable[[SurveyWorld], Story]] = {
 }
 
 
+CALLS = {
+    "event": 4,
+    "entering": 4,
+    "sweep": 25,
+    "timer": 3,
+    "asking": 6,
+    "widget": 3,
+    "reminding": 6,
+    "resuming": 3,
+    "answering": 5,
+    "unasked": 5,
+    "correcting": 2,
+    "following": 13,
+    "thanking": 7,
+    "merging": 20,
+    "deleting": 13,
+    "counting": 6,
+}
+"""Calls of the table by which each is done."""
+
+
 @cache
 def undisturbed(name: str) -> dict[str, Any]:
     """What is there in the end of a story in a project of its own."""
@@ -303,78 +323,3 @@ def undisturbed(name: str) -> dict[str, Any]:
 def merge(world: SurveyWorld, stays: str, goes: str) -> None:
     """Merge two contacts; nobody has heard of it yet."""
     world.ok(world.client.post(f"/v1/contacts/{stays}/merge", {"source_contact_id": goes}))
-
-
-def state(world: SurveyWorld) -> dict[str, Any]:
-    """All that is there of surveys, without ids and moments; figures are what a recount gives."""
-    known = {row["id"]: row["name"] for row in world.get("/v1/surveys", limit="100")["data"]}
-    people = {row["id"]: row for row in world.get("/v1/contacts", limit="100")["data"]}
-    named = {ident: row["external_id"] for ident, row in people.items()}
-    found: dict[str, Any] = {"sends": [], "responses": [], "figures": []}
-    sent: Counter[tuple[str, str]] = Counter()
-    for survey, name in known.items():
-        sends, responses = world.rows(survey), world.rows(survey, "responses")
-        sent.update((row["contact_id"], survey) for row in sends if row["sent_at"] is not None)
-        found["sends"] += [(name, named[row["contact_id"]], *_of_send(row)) for row in sends]
-        found["responses"] += [(name, named[row["contact_id"]], *_of_response(row)) for row in responses]
-        found["figures"].append(recounted(world.figures(survey), sends, responses))
-    for kind in ("sends", "responses"):
-        found[kind].sort(key=str)
-    found["people"] = {named[ident]: _of_person(world, row, known, sent) for ident, row in people.items()}
-    found["mails"] = sorted((each.to, str(each.message["Subject"])) for each in world.office.taken)
-    rows = [row for row in world.table.rows.values() if row.get("step_id") in ("ask", "reminder", "referral")]
-    found["messages"] = sorted((row["step_id"], row["status"]) for row in rows)
-    kinds = Counter(row.get("kind") for row in world.table.rows.values() if row["SK"].startswith("TIMER#"))
-    found["timers"] = {kind: kinds[kind] for kind in (surveys.DUE, surveys.SWEEP)}
-    found["held"] = sum(len(surveys.held(world.tenant, survey)) for survey in known)
-    return found
-
-
-def recounted(figures: dict[str, Any], sends: list[Any], responses: list[Any]) -> dict[str, Any]:
-    """The figures, which are those of the rows."""
-    scores = [row["score"] for row in responses]
-    assert figures["total_sent"] == sum(row["sent_at"] is not None for row in sends)
-    assert figures["total_responses"] == len(responses) == len({row["id"] for row in responses})
-    assert sum(row["state"] == "answered" for row in sends) == len(responses)
-    assert figures["breakdown"] == {
-        "promoters": sum(each >= 9 for each in scores),
-        "passives": sum(each in (7, 8) for each in scores),
-        "detractors": sum(each <= 6 for each in scores),
-    }
-    assert figures["average_score"] == (round(sum(scores) / len(scores), 1) if scores else None)
-    for name, total in (("sent", "total_sent"), ("responses", "total_responses")):
-        assert sum(each[name] for each in figures["by_day"]) == figures[total]
-    return {name: value for name, value in figures.items() if name not in _QUIET}
-
-
-def _of_send(row: dict[str, Any]) -> tuple[Any, ...]:
-    told_of = ("state", "reason", "cause", "channels", "not_reminded")
-    return (*(row[name] for name in told_of), row["sent_at"] is not None, row["reminded_at"] is not None)
-
-
-def _of_response(row: dict[str, Any]) -> tuple[Any, ...]:
-    followed = sorted((each["effect"], each["outcome"], each["category"]) for each in row["effects"])
-    return row["score"], row["comment"], row["category"], followed
-
-
-def _of_person(
-    world: SurveyWorld, row: dict[str, Any], known: dict[str, str], sent: Counter[tuple[str, str]]
-) -> dict[str, Any]:
-    key = surveys.surveyed_key(world.tenant, row["id"])
-    surveyed = surveys.surveyed(row["id"], world.table.rows.get(key))
-    assert surveyed.counts == {survey: sent[row["id"], survey] for survey in surveyed.counts}
-    assert {survey for ident, survey in sent if ident == row["id"]} <= surveyed.counts.keys()
-    rows = [(survey, each) for survey in known for each in world.rows(survey, state="waiting")]
-    waiting = {survey for survey, each in rows if each["contact_id"] == row["id"]}
-    assert surveyed.waiting.keys() == waiting
-    events_of = world.get(f"/v1/contacts/{row['id']}/events", limit="100")["data"]
-    notes = [each for each in events_of if each["event"].startswith("$survey")]
-    told_of = ("effect", "outcome", "category", "score", "channels", "no_mail")
-    profile = world.get(f"/v1/contacts/{row['id']}")
-    return {
-        "profile": (sorted(profile["tags"]), profile["last_nps_score"], profile["marketing_paused_until"] is not None),
-        "counts": {known[survey]: n for survey, n in surveyed.counts.items()},
-        "offered": len(surveyed.offered),
-        "notes": sorted(str([each["event"], *(each["properties"].get(name) for name in told_of)]) for each in notes),
-        "segments": len(world.get(f"/v1/contacts/{row['id']}/segments")["data"]),
-    }

@@ -13,6 +13,9 @@ MAX_OPTIONS: Final = 20
 MAX_COMMENT: Final = 5_000
 """Characters of a comment, and of the answer to an open question."""
 
+MAX_ANSWERS_BYTES: Final = 48 * 1024
+"""Of all answers to a custom survey as JSON: the table and the bus carry them whole."""
+
 ANSWERABLE: Final = 90 * clock.DAY
 """For how long a send can be answered."""
 

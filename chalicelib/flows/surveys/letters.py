@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from chalicelib.core import clock
 from chalicelib.features.contacts.model import Contact
+from chalicelib.features.messaging import model as messages
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.messaging.model import Message
 from chalicelib.features.projects.model import Project
@@ -26,8 +28,10 @@ from chalicelib.readings import compose, outcome, survey_link
 from chalicelib.readings import referral_link as links
 from chalicelib.readings.compose import Composed
 
-_AGAIN_S: Final = 60
+_AGAIN: Final = clock.MINUTE
 """How long a mail waits that the mail service did not take for the time being."""
+
+_DELAY_MAX_S: Final = 900
 
 _FRAME = (
     '<div style="max-width:36em;margin:0 auto;padding:16px;color:#1a1a1a;line-height:1.5;'
@@ -155,17 +159,31 @@ def hand_over(
         _release(tenant, letter, claimed, release)
 
 
+def queue_again(tenant: Tenant, wanted: SurveyMail, wait: int = _AGAIN) -> None:
+    """Queue a mail that can't go now for `wait` ms later, or as long as a queue can wait; it is judged again then."""
+    delay_s = min(-(-wait // clock.SECOND), _DELAY_MAX_S)
+    surveys.dispatch(tenant, [replace(wanted, turn=None)], delay_s=delay_s)
+
+
 def _release(tenant: Tenant, letter: Letter, claimed: Message, release: Callable[[Message], Op | None]) -> None:
     def act() -> bool:
         known = messaging.load(tenant, claimed.contact_id, claimed.id)
         freed = None if known is None or known.status != "sending" else release(claimed)
         if known is None or freed is None:
+            # It was told as one in doubt, or what it is of has gone: nothing sends it any more.
+            messaging.amend(
+                tenant,
+                claimed.contact_id,
+                claimed.id,
+                lambda one: messages.refused(one, letter.now, "throttled"),
+                letter.now,
+            )
             return False
         table.transact([messaging.removal(tenant, known), freed])
         return True
 
     if surveys.retried(act):
-        surveys.dispatch(tenant, [replace(letter.wanted, turn=None)], delay_s=_AGAIN_S)
+        queue_again(tenant, letter.wanted)
 
 
 def _message(letter: Letter, mail: Composed) -> Message:

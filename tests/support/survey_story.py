@@ -59,8 +59,8 @@ def fire(world: SurveyWorld) -> None:
 
 
 def token_of(world: SurveyWorld, survey: str, contact: str) -> str:
-    """The token of the newest send of a survey to a contact."""
-    send = next(row for row in world.rows(survey) if row["contact_id"] == contact)
+    """The token of the newest send of a survey to a contact that was asked."""
+    send = next(row for row in world.rows(survey) if row["contact_id"] == contact and row["sent_at"] is not None)
     return survey_tokens.make(Token(world.tenant, contact, survey, send["id"]))
 
 
@@ -74,6 +74,11 @@ def mail_of(world: SurveyWorld) -> Callable[[], object]:
     while not world.mails:
         assert world.run_bus() or world.run_jobs()
     (message,), world.mails = world.mails, []
+    return delivery(message)
+
+
+def delivery(message: str) -> Callable[[], object]:
+    """The delivery of a message to the worker that mails, once."""
     return lambda: mails.handle({"Records": [{"messageId": "m", "body": message}]}, pipeline.Context())
 
 
@@ -239,7 +244,8 @@ def often_asked(world: SurveyWorld) -> Story:
         if n == 0:
             for each, score in zip(people.values(), (2, 9), strict=True):
                 world.answer(survey, each, score)
-    return Story(world, survey, lambda: None, people)
+    tokens = {each: token_of(world, survey, ident) for each, ident in people.items()}
+    return Story(world, survey, lambda: None, people, tokens)
 
 
 def merging(world: SurveyWorld) -> Story:

@@ -1,7 +1,7 @@
 """Two projects: no route shows, changes or counts anything of the other one. A new route fails until it is in CALLS."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,152 +13,17 @@ from chalicelib.edge.endpoint import Endpoint
 from chalicelib.edge.rate_limit import limiter
 from chalicelib.flows import create_project
 from chalicelib.flows.create_project import CreatedProject
+from chalicelib.platform import survey_tokens
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.survey_tokens import Token
 from tests.support import aws as support
 from tests.support import pipeline
 from tests.support.client import Client
+from tests.support.foreign_calls import ASKS, CALLS, CAMPAIGN
 
 NOW = 1_770_000_000_000
 ULID = re.compile(r"[a-z_]+_[0-9a-hjkmnp-tv-z]{26}")
 
-
-@dataclass(frozen=True)
-class Foreign:
-    """How a route is called with what belongs to somebody else, and what it answers then."""
-
-    status: int = 200
-    body: dict[str, Any] | None = None
-    query: dict[str, str] = field(default_factory=dict)
-
-
-NOT_FOUND = Foreign(status=404)
-OWN = Foreign()
-EVENT = {"event": "x", "user_id": "shared_user", "context": {"contact_id": "{contact_id}"}}
-
-NAMING = {"operator": "AND", "conditions": [{"field": "segments", "op": "contains", "value": "{segment_id}"}]}
-
-CAMPAIGN = {
-    "name": "Mine",
-    "type": "broadcast",
-    "segment_id": "seg_mine",
-    "steps": [{"template_id": "tmpl_mine"}],
-}
-
-CALLS: dict[tuple[str, str], list[Foreign]] = {
-    ("GET", "/v1/contacts"): [
-        OWN,
-        Foreign(query={"external_id": "theirs"}),
-        Foreign(query={"email": "them@x.io"}),
-        Foreign(query={"tag": "theirs"}),
-        Foreign(404, query={"segment_id": "{segment_id}"}),
-    ],
-    ("POST", "/v1/contacts"): [Foreign(201, {"external_id": "theirs"}), Foreign(201, {"email": "them@x.io"})],
-    ("GET", "/v1/contacts/{contact_id}"): [NOT_FOUND],
-    ("PATCH", "/v1/contacts/{contact_id}"): [Foreign(404, {"traits": {"stolen": True}})],
-    ("DELETE", "/v1/contacts/{contact_id}"): [NOT_FOUND],
-    ("GET", "/v1/contacts/{contact_id}/events"): [NOT_FOUND],
-    ("GET", "/v1/contacts/{contact_id}/segments"): [NOT_FOUND],
-    ("GET", "/v1/contacts/{contact_id}/export"): [NOT_FOUND],
-    ("POST", "/v1/contacts/{contact_id}/merge"): [Foreign(404, {"source_contact_id": "cntct_mine"})],
-    ("POST", "/v1/segments"): [
-        Foreign(201, {"name": "Mine", "type": "static"}),
-        Foreign(422, {"name": "Mine", "type": "static", "contact_ids": ["{contact_id}"]}),
-        Foreign(422, {"name": "Mine", "rules": NAMING}),
-    ],
-    ("GET", "/v1/segments"): [OWN],
-    ("GET", "/v1/segments/{segment_id}"): [NOT_FOUND],
-    ("PATCH", "/v1/segments/{segment_id}"): [Foreign(404, {"name": "Stolen"})],
-    ("DELETE", "/v1/segments/{segment_id}"): [NOT_FOUND],
-    ("GET", "/v1/segments/{segment_id}/contacts"): [NOT_FOUND],
-    ("POST", "/v1/segments/{segment_id}/contacts"): [Foreign(404, {"contact_ids": ["{contact_id}"]})],
-    ("DELETE", "/v1/segments/{segment_id}/contacts"): [Foreign(404, {"contact_ids": ["{contact_id}"]})],
-    ("POST", "/v1/segments/{segment_id}/estimate"): [Foreign(404, {"rules": NAMING})],
-    ("GET", "/v1/segments/{segment_id}/explain"): [Foreign(404, query={"contact_id": "{contact_id}"})],
-    ("POST", "/v1/referrals/programs"): [Foreign(201, {"name": "Mine"})],
-    ("GET", "/v1/referrals/programs"): [OWN],
-    ("GET", "/v1/referrals/programs/{program_id}"): [NOT_FOUND],
-    ("PATCH", "/v1/referrals/programs/{program_id}"): [Foreign(404, {"name": "Stolen"})],
-    ("DELETE", "/v1/referrals/programs/{program_id}"): [NOT_FOUND],
-    ("GET", "/v1/referrals/programs/{program_id}/links"): [NOT_FOUND],
-    ("POST", "/v1/referrals/links"): [Foreign(422, {"program_id": "{program_id}", "contact_id": "{contact_id}"})],
-    ("GET", "/v1/referrals/links/{code}"): [NOT_FOUND],
-    ("GET", "/v1/referrals/links/{code}/conversions"): [NOT_FOUND],
-    ("POST", "/v1/referrals/conversions"): [
-        Foreign(422, {"link_code": "{code}", "referred_contact_id": "{contact_id}"})
-    ],
-    ("GET", "/v1/referrals/conversions"): [OWN, Foreign(query={"program_id": "{program_id}"})],
-    ("POST", "/v1/referrals/conversions/{conversion_id}/approve"): [NOT_FOUND],
-    ("POST", "/v1/referrals/conversions/{conversion_id}/reject"): [NOT_FOUND],
-    ("POST", "/v1/referrals/conversions/{conversion_id}/reverse"): [NOT_FOUND],
-    ("GET", "/v1/referrals/rewards"): [OWN, Foreign(query={"contact_id": "{contact_id}"})],
-    ("POST", "/v1/referrals/rewards/{reward_id}/issue"): [NOT_FOUND],
-    ("GET", "/v1/referrals/leaderboard"): [Foreign(404, query={"program_id": "{program_id}"})],
-    ("POST", "/v1/campaigns"): [Foreign(201, CAMPAIGN)],
-    ("GET", "/v1/campaigns"): [OWN],
-    ("GET", "/v1/campaigns/{campaign_id}"): [NOT_FOUND],
-    ("PATCH", "/v1/campaigns/{campaign_id}"): [Foreign(404, {"name": "Stolen"})],
-    ("POST", "/v1/campaigns/{campaign_id}/activate"): [NOT_FOUND],
-    ("POST", "/v1/campaigns/{campaign_id}/pause"): [NOT_FOUND],
-    ("POST", "/v1/campaigns/{campaign_id}/archive"): [NOT_FOUND],
-    ("POST", "/v1/campaigns/{campaign_id}/test"): [Foreign(404, {"email": "me@x.io"})],
-    ("GET", "/v1/campaigns/{campaign_id}/stats"): [NOT_FOUND],
-    ("GET", "/v1/campaigns/{campaign_id}/messages"): [NOT_FOUND],
-    ("GET", "/v1/campaigns/{campaign_id}/preview"): [NOT_FOUND],
-    ("POST", "/v1/campaigns/{campaign_id}/simulate"): [NOT_FOUND],
-    ("POST", "/v1/templates"): [Foreign(201, {"name": "Mine", "html": "<p>Hi</p>"})],
-    ("GET", "/v1/templates"): [OWN],
-    ("GET", "/v1/templates/{template_id}"): [NOT_FOUND],
-    ("PATCH", "/v1/templates/{template_id}"): [Foreign(404, {"name": "Stolen"})],
-    ("DELETE", "/v1/templates/{template_id}"): [NOT_FOUND],
-    ("POST", "/v1/templates/{template_id}/render"): [NOT_FOUND],
-    ("GET", "/v1/test_mailbox"): [NOT_FOUND],
-    ("POST", "/v1/webhooks/endpoints"): [Foreign(201, {"url": "https://x.invalid/mine", "events": ["*"]})],
-    ("GET", "/v1/webhooks/endpoints"): [OWN],
-    ("GET", "/v1/webhooks/endpoints/{endpoint_id}"): [NOT_FOUND],
-    ("PATCH", "/v1/webhooks/endpoints/{endpoint_id}"): [Foreign(404, {"events": ["*"]})],
-    ("DELETE", "/v1/webhooks/endpoints/{endpoint_id}"): [NOT_FOUND],
-    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/rotate-secret"): [NOT_FOUND],
-    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/test"): [Foreign(404, {"event": "contact.created"})],
-    ("GET", "/v1/webhooks/endpoints/{endpoint_id}/logs"): [NOT_FOUND],
-    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/logs/{log_id}/replay"): [NOT_FOUND],
-    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/replay"): [Foreign(404, {"since": "2026-01-01"})],
-    ("POST", "/v1/waitlists"): [
-        Foreign(201, {"name": "Mine", "slug": "their-list"}),
-        Foreign(422, {"name": "Mine", "slug": "mine", "welcome_email_template_id": "{template_id}"}),
-    ],
-    ("GET", "/v1/waitlists"): [OWN],
-    ("GET", "/v1/waitlists/{waitlist_id}"): [NOT_FOUND],
-    ("PATCH", "/v1/waitlists/{waitlist_id}"): [Foreign(404, {"name": "Stolen"})],
-    ("DELETE", "/v1/waitlists/{waitlist_id}"): [NOT_FOUND],
-    ("GET", "/v1/waitlists/{waitlist_id}/entries"): [NOT_FOUND],
-    ("POST", "/v1/waitlists/{waitlist_id}/entries"): [Foreign(404, {"email": "me@x.io"})],
-    ("DELETE", "/v1/waitlists/{waitlist_id}/entries/{entry_id}"): [NOT_FOUND],
-    ("POST", "/v1/waitlists/{waitlist_id}/entries/{entry_id}/approve"): [NOT_FOUND],
-    ("POST", "/v1/waitlists/{waitlist_id}/entries/approve-batch"): [Foreign(404, {"count": 1})],
-    ("POST", "/v1/waitlists/{waitlist_id}/join"): [Foreign(404, {"email": "them@x.io"})],
-    ("GET", "/v1/waitlists/{waitlist_id}/status"): [Foreign(404, query={"token": "{status_token}"})],
-    ("GET", "/v1/analytics/events"): [
-        OWN,
-        Foreign(query={"event": "their_event"}),
-        Foreign(query={"contact_id": "{contact_id}"}),
-    ],
-    ("GET", "/v1/settings"): [OWN],
-    ("PATCH", "/v1/settings"): [Foreign(200, {"name": "Mine"})],
-    ("GET", "/v1/settings/keys"): [OWN],
-    ("POST", "/v1/settings/keys"): [Foreign(201, {"name": "Mine", "scopes": ["contacts:read"]})],
-    ("DELETE", "/v1/settings/keys/{key_id}"): [NOT_FOUND],
-    ("GET", "/v1/test_clock"): [NOT_FOUND],
-    ("POST", "/v1/test_clock/advance"): [Foreign(404, {"by": "5d"})],
-    ("POST", "/v1/identify"): [Foreign(202, EVENT | {"traits": {"email": "them@x.io"}})],
-    ("POST", "/v1/track"): [Foreign(202, EVENT)],
-    ("POST", "/v1/page"): [Foreign(202, EVENT)],
-    ("POST", "/v1/screen"): [Foreign(202, EVENT)],
-    ("POST", "/v1/group"): [Foreign(202, EVENT | {"group_id": "theirs"})],
-    ("POST", "/v1/alias"): [Foreign(202, EVENT | {"previous_id": "theirs"})],
-    ("POST", "/v1/batch"): [Foreign(202, {"batch": [EVENT | {"type": "track"}]})],
-    ("POST", "/v1/import"): [Foreign(202, {"batch": [EVENT | {"type": "track"}]})],
-    ("GET", "/v1/decide"): [Foreign(query={"user_id": "theirs"})],
-}
 
 ENDPOINTS = [endpoint for router in ROUTERS for endpoint in router.endpoints if endpoint.access != "public"]
 
@@ -238,6 +103,11 @@ def made_by(other_client: Client, tenant: Tenant) -> dict[str, str]:
     endpoint = other_client.post("/v1/webhooks/endpoints", hook).json
     waitlist = other_client.post("/v1/waitlists", {"name": "Theirs", "slug": "their-list"}).json
     joined = other_client.post("/v1/waitlists/their-list/join", {"email": "them@x.io"}).json
+    survey = other_client.post("/v1/surveys", ASKS | {"name": "Theirs", "channels": ["widget"]}).json
+    other_client.post(f"/v1/surveys/{survey['id']}/activate")
+    answer = {"contact_id": person["id"], "score": 9, "comment": "Theirs"}
+    response = other_client.post(f"/v1/surveys/{survey['id']}/responses", answer).json
+    send = other_client.get(f"/v1/surveys/{survey['id']}/sends").json["data"][0]
     other_client.post("/v1/contacts", {"external_id": "their other"})
     pipeline.drain()
     log = other_client.get(f"/v1/webhooks/endpoints/{endpoint['id']}/logs").json["data"][0]
@@ -255,6 +125,9 @@ def made_by(other_client: Client, tenant: Tenant) -> dict[str, str]:
         "waitlist_id": waitlist["id"],
         "entry_id": joined["id"],
         "status_token": joined["status_token"],
+        "survey_id": survey["id"],
+        "response_id": response["id"],
+        "survey_token": survey_tokens.make(Token(tenant, person["id"], survey["id"], send["id"])),
         "key_id": key["id"],
         "event_id": event["id"],
         "project": tenant.project_id,
@@ -302,6 +175,49 @@ def test_a_contact_of_the_other_project_is_not_merged_into_an_own_one(
     assert everything(other_client, theirs) == worlds.seen
 
 
+@pytest.mark.parametrize("body", [{"token": "{survey_token}"}, {"contact_id": "{contact_id}"}])
+def test_nobody_of_the_other_project_answers_an_own_survey(
+    client: Client, other_client: Client, theirs: dict[str, str], worlds: Worlds, body: dict[str, str]
+) -> None:
+    own = client.post("/v1/surveys", ASKS | {"channels": ["widget"]}).json["id"]
+    assert client.post(f"/v1/surveys/{own}/activate").status == 200
+    answer = client.post(f"/v1/surveys/{own}/responses", filled(body, theirs) | {"score": 0})
+    assert (answer.status, client.get(f"/v1/surveys/{own}/responses").json["data"]) == (404, [])
+    assert client.get(f"/v1/surveys/{own}/explain", query={"contact_id": theirs["contact_id"]}).status == 404
+    assert everything(other_client, theirs) == worlds.seen
+
+
+def test_an_own_survey_names_nothing_of_the_other_project(client: Client, theirs: dict[str, str]) -> None:
+    names = {
+        "trigger": {"segment_id": theirs["segment_id"]},
+        "email_template_id": theirs["template_id"],
+        "actions": {
+            "promoter": {"referral_program_id": theirs["program_id"], "start_campaign_id": theirs["campaign_id"]}
+        },
+    }
+    own = client.post("/v1/surveys", ASKS | {"channels": ["widget"]} | names).json["id"]
+    answer = client.post(f"/v1/surveys/{own}/activate")
+    assert answer.status == 422
+    assert set(answer.fields) == {
+        "trigger.segment_id",
+        "email_template_id",
+        "actions.promoter.referral_program_id",
+        "actions.promoter.start_campaign_id",
+    }
+
+
+def test_the_page_of_a_token_is_of_its_own_project_whoever_opens_it(
+    client: Client, other_client: Client, theirs: dict[str, str]
+) -> None:
+    path, form = f"/s/{theirs['survey_token']}", b"score=3"
+    page = client.get(path)
+    assert (page.status, "Globex" in page.text, "Acme" in page.text) == (200, True, False)
+    assert client.post(path, form, content_type="application/x-www-form-urlencoded").status == 200
+    assert client.get("/v1/surveys").json["data"] == []
+    (answered,) = other_client.get(f"/v1/surveys/{theirs['survey_id']}/responses").json["data"]
+    assert (answered["score"], answered["contact_id"]) == (3, theirs["contact_id"])
+
+
 def everything(other_client: Client, theirs: dict[str, str]) -> list[Any]:
     """All that the other project can read of itself."""
     paths = (
@@ -322,6 +238,9 @@ def everything(other_client: Client, theirs: dict[str, str]) -> list[Any]:
         f"/v1/webhooks/endpoints/{theirs['endpoint_id']}/logs",
         "/v1/waitlists",
         f"/v1/waitlists/{theirs['waitlist_id']}/entries",
+        "/v1/surveys",
+        f"/v1/surveys/{theirs['survey_id']}/sends",
+        f"/v1/surveys/{theirs['survey_id']}/responses",
     )
     keys = other_client.get("/v1/settings/keys").json["data"]
     return [

@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -15,13 +13,13 @@ from chalicelib.api import ROUTERS
 from chalicelib.core import clock
 from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
-from tests.support import documents, growth_calls, pipeline
+from tests.support import documents, growth_calls, pipeline, reference
 from tests.support.client import Client
 
-REFERENCE = Path(__file__).parents[1] / "reference" / "management-api.txt"
 PUBLIC = {
     *("/docs", "/docs/assets/{asset}", "/openapi/management.json", "/openapi/ingest.json", "/", "/{proxy+}"),
-    *("/o/{token}", "/c/{token}", "/u/{token}", "/w/{token}", "/r/{code}", "/ses/notifications"),
+    *("/o/{token}", "/c/{token}", "/u/{token}", "/w/{token}", "/r/{code}", "/s/{token}"),
+    "/ses/notifications",
 }
 """Pages, the links of mails and referrals, what the mail service posts, and the answers to paths that are none."""
 
@@ -46,6 +44,10 @@ EXPECTED_IN_REFERENCE = {
     "PATCH /v1/webhooks/endpoints/{endpoint_id}",
     "GET /v1/webhooks/endpoints/{endpoint_id}/logs",
     "POST /v1/webhooks/endpoints/{endpoint_id}/test",
+    "POST /v1/surveys",
+    "PATCH /v1/surveys/{survey_id}",
+    "GET /v1/surveys/{survey_id}/responses",
+    "GET /v1/surveys/{survey_id}/stats",
     "POST /v1/waitlists",
     "GET /v1/waitlists/{waitlist_id}/entries",
     "POST /v1/waitlists/{waitlist_id}/entries",
@@ -57,34 +59,12 @@ EXPECTED_IN_REFERENCE = {
 }
 """Endpoints of which the reference has an example with a body."""
 
-_CALL = re.compile(r"(GET|POST|PATCH|DELETE) (/v1/\S+)")
-
-
-def reference_examples() -> Iterator[tuple[str, str, str, Any]]:
-    """Each JSON example of the reference: method, path, `request` or `answer`, value."""
-    method = path = ""
-    lines = REFERENCE.read_text(encoding="utf-8").splitlines()
-    kind, block = "answer", ""
-    for line in lines:
-        if not block and (call := _CALL.fullmatch(line)):
-            (method, path), kind = call.groups(), "answer"
-        elif not block and line.startswith("Content-Type:"):
-            kind = "request"
-        elif block or line == "{":
-            block += line + "\n"
-            try:
-                value = json.loads(block)
-            except ValueError:
-                continue
-            yield method, path, kind, value
-            kind, block = "answer", ""
-
 
 def covered_examples() -> list[tuple[str, str, str, Any]]:
     """Those of the reference whose endpoint is documented, with the path as the document has it."""
     known = documents.operations(documents.management())
     found = []
-    for method, path, kind, value in reference_examples():
+    for method, path, kind, value in reference.examples():
         template = documents.template_of(documents.management(), path)
         if template is not None and (method, template) in known:
             found.append((method, template, kind, value))
@@ -169,7 +149,7 @@ def test_the_examples_of_the_documents_are_those_of_the_reference(example: int) 
 
 
 def test_the_parameters_of_the_reference_are_documented() -> None:
-    for method, path in _CALL.findall(REFERENCE.read_text(encoding="utf-8")):
+    for method, path in reference.calls():
         template = documents.template_of(documents.management(), path)
         operation = documents.operations(documents.management()).get((method, template or ""))
         if operation is not None and "?" in path:
@@ -256,6 +236,7 @@ def test_the_answers_of_the_management_api_fit_its_document(
     call("GET", f"{one}/stats", 200)
     call("GET", f"{one}/messages", 200)
     call("POST", f"{one}/archive", 200)
+    growth_calls.surveys(call, client)
     growth_calls.waitlists(call, template)
     call("DELETE", f"/v1/templates/{template}", 200)
     call("GET", "/v1/test_mailbox", 200, key=test_project.secret_key)

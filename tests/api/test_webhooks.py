@@ -294,7 +294,7 @@ def test_the_same_idempotency_key_rotates_once(client: Client) -> None:
         ({"event": "contact.*"}, "event"),
         ({"event": "*"}, "event"),
         ({"event": "nothing"}, "event"),
-        ({"event": "survey.nps.promoter"}, "event"),
+        ({"event": "survey.response.corrected"}, "event"),
         ({"event": "contact.created", "x": 1}, "x"),
     ],
 )

@@ -11,7 +11,7 @@ import time_machine
 from chalicelib.core import clock, events
 from chalicelib.core.clock import iso
 from chalicelib.flows.create_project import CreatedProject
-from chalicelib.flows.webhooks import campaign_kinds, payloads, referral_kinds, waitlist_kinds
+from chalicelib.flows.webhooks import campaign_kinds, payloads, referral_kinds, survey_kinds, waitlist_kinds
 from chalicelib.platform.keys import Tenant
 from tests.support import pipeline
 from tests.support.client import Client
@@ -131,7 +131,7 @@ def test_an_event_is_delivered_once_with_its_models_payload_after_what_causes_it
 
 
 def test_all_kinds_that_are_told_have_a_cause_here() -> None:
-    of_sections = {**campaign_kinds.KINDS, **referral_kinds.KINDS, **waitlist_kinds.KINDS}
+    of_sections = {**campaign_kinds.KINDS, **referral_kinds.KINDS, **survey_kinds.KINDS, **waitlist_kinds.KINDS}
     told_elsewhere = {events.ENDPOINT_DISABLED, *of_sections}
     assert {event for event, _ in CAUSES} | told_elsewhere == payloads.KINDS.keys()
 

@@ -1,6 +1,8 @@
-"""Every call to the endpoints of referrals and waitlists, with the status that each must have."""
+"""Every call to the endpoints of referrals, surveys and waitlists, with the status that each must have."""
 
 from typing import Any, Protocol
+
+from tests.support.client import Client
 
 
 class Call(Protocol):
@@ -39,6 +41,32 @@ def referrals(call: Call, contact: str) -> None:
     held = call("POST", "/v1/referrals/conversions", 201, done | {"referred_contact_id": other})["id"]
     call("POST", f"/v1/referrals/conversions/{held}/reject", 200)
     call("DELETE", f"{programs}/{program['id']}", 200)
+
+
+def surveys(call: Call, client: Client) -> None:
+    """Those of surveys; answers are taken at the ingest API, by `client`."""
+    root = "/v1/surveys"
+    contact = call("POST", "/v1/contacts", 201, {"email": "s@example.com"})["id"]
+    asks = {"name": "S", "type": "nps", "question": "?", "trigger": {"event": "never"}, "status": "draft"}
+    parts = {"questions": [{"type": "single_choice", "text": "?", "options": ["A", "B"]}], "type": "custom"}
+    call("POST", root, 422, {"name": "S", "type": "nps"})
+    for body, answer in (
+        (asks, {"score": 9}),
+        ({"name": "S", **parts}, {"answers": {"q1": "B"}}),
+    ):
+        one = f"{root}/{call('POST', root, 201, body)['id']}"
+        call("PATCH", one, 200, {"trigger": {"delay": "2h"}, "remind_after": "3d"})
+        call("GET", one, 200)
+        call("POST", f"{one}/activate", 200)
+        call("POST", f"{one}/activate", 409)
+        assert client.post(f"{one}/responses", {"contact_id": contact} | answer).status == 201
+        call("GET", f"{one}/sends", 200)
+        call("GET", f"{one}/responses?limit=1", 200)
+        call("GET", f"{one}/stats", 200)
+        call("GET", f"{one}/explain?contact_id={contact}", 200)
+        call("POST", f"{one}/pause", 200)
+        call("POST", f"{one}/archive", 200)
+    call("GET", f"{root}?limit=1&type=custom", 200)
 
 
 def waitlists(call: Call, template: str) -> None:

@@ -95,9 +95,10 @@ def change_ops(tenant: Tenant, after: Program) -> list[Op]:
     return [store.put(tenant, after), definitions.raise_op(tenant, None)]
 
 
-def removal(tenant: Tenant, program_id: str) -> list[Op]:
-    """The operations that delete a program; refused where it is gone."""
-    return [store.remove(tenant, program_id), definitions.raise_op(tenant, None)]
+def removal(tenant: Tenant, program_id: str, version: int) -> list[Op]:
+    """The operations that delete a program; refused where it is gone, or definitions were changed since that
+    version."""
+    return [store.remove(tenant, program_id), definitions.raise_op(tenant, version)]
 
 
 def programs(tenant: Tenant, limit: int, after: str | None) -> tuple[list[Program], str | None]:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib.core import events, ids
-from chalicelib.core.errors import NotFound
 from chalicelib.features.codes import service as codes
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import service as referrals
 from chalicelib.features.referrals.model import Link, Program
-from chalicelib.platform import jobs, outbox, table
+from chalicelib.features.surveys import service as surveys
+from chalicelib.platform import definitions, jobs, outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.listing import LAGS_S
@@ -58,11 +58,18 @@ def change(tenant: Tenant, program_id: str, patch: "ProgramPatch", now: int) -> 
 
 
 def remove(tenant: Tenant, program_id: str, now: int) -> None:
-    """Delete a program: its links lead nowhere within seconds; conversions and rewards stay. Raises NotFound."""
-    try:
-        table.transact([*referrals.removal(tenant, program_id), *_told(tenant, program_id, now)])
-    except ConditionFailed:
-        raise NotFound("There is no such program.") from None
+    """Delete a program: its links lead nowhere within seconds; conversions and rewards stay.
+
+    Raises NotFound, and Conflict where a survey that is active or paused gives links of it.
+    """
+
+    def act() -> None:
+        version = definitions.version(tenant)
+        referrals.get(tenant, program_id)
+        surveys.check_unused(tenant, program_id=program_id)
+        table.transact([*referrals.removal(tenant, program_id, version), *_told(tenant, program_id, now)])
+
+    referrals.retried(act)
 
 
 def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:

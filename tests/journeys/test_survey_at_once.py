@@ -321,3 +321,41 @@ def test_20_who_answer_for_somebody_who_was_not_asked_make_one_response(live_sur
     assert sorted(at_once(acts, threads=20)) == [200] * 19 + [201]
     found = story.end(0)
     assert (len(found["responses"]), len(found["sends"])) == (1, 1)
+
+
+def test_an_answer_for_whoever_has_just_absorbed_another_is_to_the_send_that_the_other_has_open(
+    live_surveys: SurveyWorld,
+) -> None:
+    story = STORIES["answering"](live_surveys)
+    bob = live_surveys.contact("bob")
+    merge(live_surveys, bob, story.people["ada"])
+    assert post(live_surveys, story.survey, contact_id=bob, score=9) == 201
+    assert [each[1:5] for each in story.end()["sends"]] == [("bob", "answered", None, "event")]
+
+
+def test_effects_of_an_answer_that_was_corrected_before_the_bus_came_to_it_tell_its_own_score(
+    live_surveys: SurveyWorld,
+) -> None:
+    story = STORIES["following"](live_surveys)
+    answers(live_surveys, story)
+    live_surveys.settle()
+    notes = live_surveys.notes(story.people["ada"])
+    assert {(note["category"], note.get("score")) for note in notes} == {
+        ("promoter", 9),
+        ("promoter", None),
+        ("detractor", 2),
+    }
+    assert [note["effect"] for note in notes if "score" not in note] == ["referral_mail"]
+
+
+def test_all_that_an_answer_causes_is_there_once(live_surveys: SurveyWorld) -> None:
+    story = STORIES["following"](live_surveys)
+    story.act()
+    ((*_, followed),) = story.end()["responses"]
+    assert followed == [
+        ("add_tags", "added", "promoter"),
+        ("pause_marketing", "paused", "promoter"),
+        ("referral_link", "issued", "promoter"),
+        ("referral_mail", "sent", "promoter"),
+        ("start_campaign", "started", "promoter"),
+    ]

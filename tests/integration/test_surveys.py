@@ -100,7 +100,7 @@ def test_20_who_answer_at_once_make_one_response(project: CreatedProject) -> Non
     token = survey_tokens.make(Token(Tenant(project.project_id), ada, survey, send["id"]))
     calls = [{"token": token}, {"contact_id": ada}]
     acts = [
-        lambda n=n: client.post(f"{SURVEYS}/{survey}/responses", calls[n % 2] | {"score": n % 11}).status  # type: ignore[misc]
+        lambda n=n: client.post(f"{SURVEYS}/{survey}/responses", calls[n % 2] | {"score": n % 11}).status
         for n in range(20)
     ]
     assert sorted(at_once(acts, threads=20)) == [200] * 19 + [201]

@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.core import clock
 from chalicelib.core.errors import Unavailable
+from chalicelib.features.messaging import service as messaging
 from tests.support.survey_state import state
 from tests.support.survey_story import (
     CALLS,
@@ -140,6 +141,40 @@ def test_two_at_once_end_as_one_after_the_other(
     if name in CALLERS:
         assert done in (200, 201, 404, 409)
     assert ended(story, name) in expected
+
+
+def has_no_address(world: SurveyWorld, story: Story) -> None:
+    world.ok(world.client.patch(f"/v1/contacts/{story.people['ada']}", {"traits": {"email": None}}))
+
+
+def bounces(world: SurveyWorld, _story: Story) -> None:
+    messaging.suppress(world.tenant, "ada@example.com", "bounced", clock.system_ms())
+
+
+FORBIDDING = (unsubscribes, has_no_address, bounces, is_deleted)
+
+
+@pytest.mark.parametrize(
+    ("name", "happening"),
+    [("asking", goes), *((name, each) for name in ("asking", "reminding", "thanking") for each in FORBIDDING)],
+)
+def test_what_forbids_a_mail_while_it_is_being_made_still_stops_it(
+    engine: str, monkeypatch: pytest.MonkeyPatch, name: str, happening: Other
+) -> None:
+    """All has been read, and the mail is about to be claimed; bob, of whom ada is a part then, was asked before."""
+    world = Accompanied(monkeypatch, is_test=False)
+    story = STORIES[name](world)
+    before = len(world.office.taken)
+
+    def interfere(call: str) -> None:
+        if call == "transact":
+            world.table.on_call = lambda _name: None
+            happening(world, story)
+
+    world.table.on_call = interfere
+    story.act()
+    story.end()
+    assert len(world.office.taken) == before
 
 
 def due_together(world: SurveyWorld) -> list[Callable[[], object]]:
@@ -302,10 +337,7 @@ def test_20_who_answer_one_send_by_its_token_and_for_its_contact_at_once_make_on
 ) -> None:
     story = STORIES["answering"](live_surveys)
     calls = [{"token": story.tokens["ada"]}, {"contact_id": story.people["ada"]}]
-    acts = [
-        lambda n=n: post(live_surveys, story.survey, score=n % 11, **calls[n % 2])  # type: ignore[misc]
-        for n in range(20)
-    ]
+    acts = [lambda n=n: post(live_surveys, story.survey, score=n % 11, **calls[n % 2]) for n in range(20)]
     assert sorted(at_once(acts, threads=20)) == [200] * 19 + [201]
     found = story.end(0)
     assert len(found["responses"]) == 1
@@ -315,9 +347,46 @@ def test_20_who_answer_one_send_by_its_token_and_for_its_contact_at_once_make_on
 def test_20_who_answer_for_somebody_who_was_not_asked_make_one_response(live_surveys: SurveyWorld) -> None:
     story = STORIES["unasked"](live_surveys)
     acts = [
-        lambda n=n: post(live_surveys, story.survey, contact_id=story.people["ada"], score=n % 11)  # type: ignore[misc]
-        for n in range(20)
+        lambda n=n: post(live_surveys, story.survey, contact_id=story.people["ada"], score=n % 11) for n in range(20)
     ]
     assert sorted(at_once(acts, threads=20)) == [200] * 19 + [201]
     found = story.end(0)
     assert (len(found["responses"]), len(found["sends"])) == (1, 1)
+
+
+def test_an_answer_for_whoever_has_just_absorbed_another_is_to_the_send_that_the_other_has_open(
+    live_surveys: SurveyWorld,
+) -> None:
+    story = STORIES["answering"](live_surveys)
+    bob = live_surveys.contact("bob")
+    merge(live_surveys, bob, story.people["ada"])
+    assert post(live_surveys, story.survey, contact_id=bob, score=9) == 201
+    assert [each[1:5] for each in story.end()["sends"]] == [("bob", "answered", None, "event")]
+
+
+def test_effects_of_an_answer_that_was_corrected_before_the_bus_came_to_it_tell_its_own_score(
+    live_surveys: SurveyWorld,
+) -> None:
+    story = STORIES["following"](live_surveys)
+    answers(live_surveys, story)
+    live_surveys.settle()
+    notes = live_surveys.notes(story.people["ada"])
+    assert {(note["category"], note.get("score")) for note in notes} == {
+        ("promoter", 9),
+        ("promoter", None),
+        ("detractor", 2),
+    }
+    assert [note["effect"] for note in notes if "score" not in note] == ["referral_mail"]
+
+
+def test_all_that_an_answer_causes_is_there_once(live_surveys: SurveyWorld) -> None:
+    story = STORIES["following"](live_surveys)
+    story.act()
+    ((*_, followed),) = story.end()["responses"]
+    assert followed == [
+        ("add_tags", "added", "promoter"),
+        ("pause_marketing", "paused", "promoter"),
+        ("referral_link", "issued", "promoter"),
+        ("referral_mail", "sent", "promoter"),
+        ("start_campaign", "started", "promoter"),
+    ]

@@ -57,9 +57,11 @@ class Turmoil:
     def settle(self) -> None:
         """Let all act; whoever calls the API does not die."""
         table, office = self.world.table, self.world.office
-        table.on_call = table.after_call = office.before = office.after = self._die
+        table.on_call = table.after_call = self._die
+        office.before = office.after = self._die
         self.world.settle()
-        table.on_call = table.after_call = office.before = office.after = lambda _: None
+        table.on_call = table.after_call = lambda _name: None
+        office.before = office.after = lambda _call: None
 
 
 def life(world: SurveyWorld, settle: Any) -> dict[str, Any]:

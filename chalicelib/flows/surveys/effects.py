@@ -73,7 +73,6 @@ def effect_ops(
         "effect": effect.name,
         "outcome": effect.outcome,
         "category": effect.category,
-        "score": before.score,
         "survey_id": before.survey_id,
         "response_id": before.id,
         **(said or {}),

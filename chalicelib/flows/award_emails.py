@@ -14,6 +14,7 @@ from chalicelib.features.contacts import service as contacts
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Op
 
 
@@ -22,7 +23,7 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     moments = {str(event.data["contact_id"]): event.created_at for event in told}
     said = {each: moment for who, moment in moments.items() for each in contacts.addresses(tenant, who)}
     for address, moment in said.items():
-        contacts.retried(partial(_award, tenant, address, moment))
+        retried(partial(_award, tenant, address, moment))
 
 
 def _award(tenant: Tenant, address: str, moment: int) -> None:

@@ -15,6 +15,7 @@ from chalicelib.features.contacts.schemas import shown
 from chalicelib.features.contacts.service import Received
 from chalicelib.platform.idempotency import Receipt, Replay
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.retries import retried
 
 
 def run(
@@ -43,4 +44,4 @@ def run(
         receipt.commit(ops, 200, shown(merging.contact).model_dump(mode="json"))
         return merging.contact
 
-    return contacts.retried(act)
+    return retried(act)

@@ -1,11 +1,11 @@
 """Public verbs of the campaigns feature."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from chalicelib.core import events, ids, strict_json
-from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFailed, detail
+from chalicelib.core.errors import Conflict, NotFound, ValidationFailed, detail
 from chalicelib.core.pacing import Turns
 from chalicelib.features.campaigns import store
 from chalicelib.features.campaigns.catalog import Catalog
@@ -19,11 +19,10 @@ from chalicelib.features.campaigns.model import (
 )
 from chalicelib.platform import counters, cursor, definitions, mail_queue, outbox, table, turns
 from chalicelib.platform.keys import Key, Tenant
-from chalicelib.platform.table import ConditionFailed, Item, Op, Update
+from chalicelib.platform.table import Item, Op, Update
 
 T = TypeVar("T")
 _ENDPOINT = "campaigns"
-_ATTEMPTS = 20
 _RUNS_AT_ONCE = 100
 
 SCHEDULED: Final = "scheduled_broadcast"
@@ -142,16 +141,6 @@ def check_unused(tenant: Tenant, *, segment_id: str | None = None, template_id: 
             "Campaigns that are active or paused use this.",
             details=[detail("id", "in_use", f"Used by {each}.") for each in using[:20]],
         )
-
-
-def retried(act: Callable[[], T]) -> T:
-    """What `act` returns, which is called again where somebody else was faster. Raises Unavailable."""
-    for _ in range(_ATTEMPTS):
-        try:
-            return act()
-        except ConditionFailed:
-            continue
-    raise Unavailable
 
 
 def running(tenant: Tenant, campaign_id: str, before: str | None) -> tuple[list[Run], str | None]:

@@ -1,12 +1,10 @@
 """Who is who among the contacts of a project, read from the table, and what writes that it has changed."""
 
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from chalicelib.core import clock, events
-from chalicelib.core.errors import Unavailable
+from chalicelib.core import events
 from chalicelib.core.lineage import Source
 from chalicelib.features.contacts import store, verdict
 from chalicelib.features.contacts.model import BY_NO_SETTINGS, Contact, Stamp, normal_email
@@ -14,12 +12,11 @@ from chalicelib.features.contacts.names import Clash, Identity, JoinedBy, Names,
 from chalicelib.features.contacts.rules import Directory
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Key, Tenant
-from chalicelib.platform.table import ConditionFailed, Item, Op
+from chalicelib.platform.retries import retried
+from chalicelib.platform.table import Item, Op
 
 T = TypeVar("T")
 
-_ATTEMPTS = 10
-_LONGEST_PAUSE = 0.1
 _CLASHES_MAX = 20
 
 
@@ -243,15 +240,6 @@ def _cessions_ended(tenant: Tenant, contact: Contact, source: Source) -> list[Op
         is_last = loser.status == "purged" and not loser.ceding
         ops.append(store.end(tenant, loser) if is_last else store.save(tenant, loser))
     return ops
-
-
-def retried(act: Callable[[], T]) -> T:
-    for attempt in range(_ATTEMPTS):
-        try:
-            return act()
-        except ConditionFailed:
-            clock.sleep(random.uniform(0, _LONGEST_PAUSE * attempt / _ATTEMPTS))  # noqa: S311 - jitter, not a secret
-    raise Unavailable
 
 
 def with_emails(

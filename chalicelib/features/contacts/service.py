@@ -25,6 +25,7 @@ from chalicelib.features.contacts.rules import Directory
 from chalicelib.platform import outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Key, Tenant
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Item, Op
 
 __all__ = [
@@ -72,7 +73,6 @@ __all__ = [
     "put",
     "read",
     "rescore",
-    "retried",
     "save",
     "saving",
     "score",
@@ -115,7 +115,6 @@ heirs = identities.heirs
 heirs_there = identities.heirs_there
 still_absorbs = store.still_absorbs
 has_absorbed = identities.has_absorbed
-retried = identities.retried
 score = fold.score
 note_answer = fold.note_answer
 pause_marketing = fold.pause_marketing
@@ -204,7 +203,7 @@ def put(tenant: Tenant, names: Names, change: Change, received: Received, receip
         receipt.commit(ops, 201 if resolved.is_new else 200, shown(resolved.contact).model_dump(mode="json"))
         return resolved.contact, resolved.is_new
 
-    return identities.retried(act)
+    return retried(act)
 
 
 def update(tenant: Tenant, contact_id: str, change: Change, received: Received) -> Contact:
@@ -220,7 +219,7 @@ def update(tenant: Tenant, contact_id: str, change: Change, received: Received) 
         table.transact(_change(tenant, Resolved(contact, contact.id), change, received, directory))
         return contact
 
-    return identities.retried(act)
+    return retried(act)
 
 
 def delete(tenant: Tenant, contact_id: str, now: int, *, purges: bool = False, beside: Sequence[Op] = ()) -> None:
@@ -235,7 +234,7 @@ def delete(tenant: Tenant, contact_id: str, now: int, *, purges: bool = False, b
         told = outbox.emit(tenant, events.CONTACT_DELETED, data, now)
         table.transact([store.retire(tenant, contact, now), told, *beside])
 
-    identities.retried(act)
+    retried(act)
 
 
 def begin_purge(tenant: Tenant, contact_id: str) -> Contact | None:
@@ -250,7 +249,7 @@ def begin_purge(tenant: Tenant, contact_id: str) -> Contact | None:
             table.transact([store.save(tenant, contact)])
         return contact
 
-    return identities.retried(act)
+    return retried(act)
 
 
 def end_purge(tenant: Tenant, contact_id: str) -> None:
@@ -266,7 +265,7 @@ def end_purge(tenant: Tenant, contact_id: str) -> None:
         store.erase_rest(tenant, contact)
         table.transact([store.strip(tenant, contact) if contact.ceding else store.end(tenant, contact)])
 
-    identities.retried(act)
+    retried(act)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,12 @@
 """Public verbs of the referrals feature."""
 
 import hashlib
-import random
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
-from chalicelib.core import clock, ids
+from chalicelib.core import ids
 from chalicelib.core.addresses import network_of
-from chalicelib.core.errors import Conflict, NotFound, Unavailable
+from chalicelib.core.errors import Conflict, NotFound
 from chalicelib.features.referrals import fraud, store
 from chalicelib.features.referrals.catalog import Catalog
 from chalicelib.features.referrals.model import (
@@ -24,15 +23,13 @@ from chalicelib.features.referrals.model import (
 from chalicelib.platform import counters, cursor, definitions, table
 from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.listing import FIRST, Entry, Listed, Merge, Range, fill
-from chalicelib.platform.table import ConditionFailed, Item, Op
+from chalicelib.platform.table import Item, Op
 
 T = TypeVar("T")
 
 HOLD: Final = "reward_hold"
 """The kind of the timer at which the rewards of a conversion are approved."""
 
-_ATTEMPTS = 30
-_LONGEST_PAUSE = 0.2
 _MOMENTS_KEPT = 1_000
 
 find = store.load
@@ -358,16 +355,6 @@ def new_conversion_id() -> str:
 def new_reward_id() -> str:
     """The id of a new reward."""
     return ids.new_id("rwd")
-
-
-def retried(act: Callable[[], T]) -> T:
-    """What `act` returns, which is called again where somebody else was faster. Raises Unavailable."""
-    for attempt in range(_ATTEMPTS):
-        try:
-            return act()
-        except ConditionFailed:
-            clock.sleep(random.uniform(0, _LONGEST_PAUSE * attempt / _ATTEMPTS))  # noqa: S311 - jitter, not a secret
-    raise Unavailable
 
 
 def _page(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from chalicelib.core import events, ids, strict_json
-from chalicelib.core.errors import Conflict, NotFound, Unavailable, ValidationFailed, detail
+from chalicelib.core.errors import Conflict, NotFound, ValidationFailed, detail
 from chalicelib.features.surveys import ledger, store
 from chalicelib.features.surveys.catalog import Catalog
 from chalicelib.features.surveys.ledger import Figures, OfQuestion
@@ -21,12 +21,11 @@ from chalicelib.features.surveys.model import (
 from chalicelib.platform import counters, cursor, definitions, mail_queue, outbox
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.listing import FIRST, Entry, Merge, Range, fill
-from chalicelib.platform.table import ConditionFailed, Item, Op
+from chalicelib.platform.table import Item, Op
 
 T = TypeVar("T")
 
 _ENDPOINT: Final = "surveys"
-_ATTEMPTS: Final = 30
 _MAX_BYTES: Final = 200_000
 
 SWEEP: Final = "survey_sweep"
@@ -164,16 +163,6 @@ def check_unused(
             "Surveys that are active or paused use this.",
             details=[detail("id", "in_use", f"Used by {each}.") for each in using[:20]],
         )
-
-
-def retried(act: Callable[[], T]) -> T:
-    """What `act` returns, which is called again where somebody else was faster. Raises Unavailable."""
-    for _ in range(_ATTEMPTS):
-        try:
-            return act()
-        except ConditionFailed:
-            continue
-    raise Unavailable
 
 
 def timers_partition(tenant: Tenant, survey_id: str) -> str:

@@ -2,26 +2,26 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chalicelib.core import ids, strict_json
-from chalicelib.core.errors import Conflict, Detail, NotFound, Unavailable, ValidationFailed, detail
+from chalicelib.core.errors import Conflict, Detail, NotFound, ValidationFailed, detail
 from chalicelib.features.templates import store
 from chalicelib.features.templates.model import MAX_TEMPLATES, Rendered, RenderFailed, Template
 from chalicelib.platform import cursor, definitions, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.listing import Listed, escaped_size, within_answer
-from chalicelib.platform.table import ConditionFailed, Op
+from chalicelib.platform.retries import retried
+from chalicelib.platform.table import Op
 
 if TYPE_CHECKING:
     from chalicelib.features.templates.schemas import NewTemplate, TemplatePatch
 
 T = TypeVar("T")
 _ENDPOINT = "templates"
-_ATTEMPTS = 10
 _KEPT_MAX = 64
 _BESIDE_PARTS = 1_000
 """Bytes of the rest of a template in an answer, at the most."""
@@ -108,7 +108,7 @@ def create(tenant: Tenant, body: "NewTemplate", now: int, receipt: Receipt) -> T
         receipt.commit(ops, 201, shown(made).model_dump(mode="json"))
         return made
 
-    return _retried(write)
+    return retried(write)
 
 
 def update(tenant: Tenant, template_id: str, patch: "TemplatePatch", now: int) -> Template:
@@ -125,7 +125,7 @@ def update(tenant: Tenant, template_id: str, patch: "TemplatePatch", now: int) -
         table.transact([store.put(tenant, after), definitions.raise_op(tenant, None)])
         return after
 
-    return _retried(write)
+    return retried(write)
 
 
 def removal(tenant: Tenant, template_id: str, before_all: int) -> list[Op]:
@@ -171,12 +171,3 @@ def _check(template: Template) -> None:
 
     if found := faults(template, SAMPLE):
         raise refusal(found)
-
-
-def _retried(write: Callable[[], T]) -> T:
-    for _ in range(_ATTEMPTS):
-        try:
-            return write()
-        except ConditionFailed:
-            continue
-    raise Unavailable

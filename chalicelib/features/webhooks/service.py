@@ -1,6 +1,6 @@
 """Public verbs of the webhooks feature."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -28,6 +28,7 @@ from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import WEBHOOK_SHARDS, Key, Tenant, moment_sk
 from chalicelib.platform.listing import FIRST, LAST, Range
 from chalicelib.platform.queues import Outgoing
+from chalicelib.platform.retries import retried
 from chalicelib.platform.secrets import derive, seal, unseal
 from chalicelib.platform.table import ConditionFailed, Delete, Op
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _ENDPOINTS = "webhooks.endpoints"
 _LOGS = "webhooks.logs"
-_ATTEMPTS = 10
 _BODIES_AT_ONCE = 50
 _BODIES_BYTES = 2_000_000
 _PURPOSE = "webhook-secrets"
@@ -114,7 +114,7 @@ def create(tenant: Tenant, body: "NewEndpoint", now: int, receipt: Receipt) -> "
         ops = [store.put(tenant, made, None), definitions.raise_op(tenant, version)]
         receipt.commit(ops, 201, answer.model_dump(mode="json"))
 
-    _retried(write)
+    retried(write)
     return answer
 
 
@@ -130,7 +130,7 @@ def update(tenant: Tenant, endpoint_id: str, patch: "EndpointPatch", now: int) -
             table.transact([store.put(tenant, after, before), definitions.raise_op(tenant, None)])
         return after
 
-    return _retried(write)
+    return retried(write)
 
 
 def rotate(tenant: Tenant, endpoint_id: str, secret: str | None, now: int, receipt: Receipt) -> "RotatedEndpoint":
@@ -153,7 +153,7 @@ def rotate(tenant: Tenant, endpoint_id: str, secret: str | None, now: int, recei
         receipt.commit([store.put(tenant, after, before)], 200, answer.model_dump(mode="json"))
         return answer
 
-    return _retried(write)
+    return retried(write)
 
 
 def remove(tenant: Tenant, endpoint_id: str) -> None:
@@ -388,13 +388,3 @@ def _bound(tenant: Tenant, endpoint_id: str) -> str:
 
 def _mark(tenant: Tenant, parcel: Parcel) -> Key:
     return tenant.pending("HOOK", parcel.mark)
-
-
-def _retried(write: Callable[[], T]) -> T:
-    """What comes of the writing, done again where others changed what it was made of."""
-    for _ in range(_ATTEMPTS):
-        try:
-            return write()
-        except ConditionFailed:
-            continue
-    raise Unavailable

@@ -24,6 +24,7 @@ from chalicelib.platform import jobs, listing, outbox, table
 from chalicelib.platform.jobs import HasTime, Later
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Check, Op, attr
 from chalicelib.readings import eligibility
 
@@ -115,7 +116,7 @@ def _begun(tenant: Tenant, campaign_id: str) -> Campaign | None:
         table.transact(campaigns.change_ops(tenant, begun, now))
         return begun
 
-    return campaigns.retried(act)
+    return retried(act)
 
 
 def _give_runs(tenant: Tenant, campaign: Campaign, contact_ids: Sequence[str]) -> None:
@@ -137,7 +138,7 @@ def _give_runs(tenant: Tenant, campaign: Campaign, contact_ids: Sequence[str]) -
             turns = campaigns.take_turn(tenant, campaign, now, len(wanted))
             table.transact(_run_ops(tenant, campaign, list(zip(wanted, turns, strict=True)), now))
 
-    campaigns.retried(act)
+    retried(act)
 
 
 def _was_member(tenant: Tenant, campaign: Campaign, contact: Contact, known: Memberships) -> bool:
@@ -184,4 +185,4 @@ def _walked(tenant: Tenant, campaign: Campaign) -> None:
             after = replace(stands, is_walked=True, version=stands.version + 1)
             table.transact(campaigns.change_ops(tenant, after, now, events.BROADCAST_WALKED))
 
-    campaigns.retried(act)
+    retried(act)

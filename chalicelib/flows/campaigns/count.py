@@ -11,6 +11,7 @@ from chalicelib.features.projects import service as projects
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 
 _OUTCOMES = frozenset({events.MAIL_SENT, events.MAIL_SKIPPED, events.MAIL_FAILED, events.MAIL_UNCONFIRMED})
 _PREFIX = "campaign.email."
@@ -48,7 +49,7 @@ def complete(tenant: Tenant, campaign_id: str) -> None:
             after = campaigns.moved(stands, "completed", now)
             table.transact(campaigns.change_ops(tenant, after, now, events.CAMPAIGN_COMPLETED))
 
-    campaigns.retried(act)
+    retried(act)
 
 
 def _may_end(campaign: Campaign) -> bool:

@@ -22,6 +22,7 @@ from chalicelib.flows.campaigns import references
 from chalicelib.platform import definitions, outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Op
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def create(tenant: Tenant, body: "NewCampaign", now: int, receipt: Receipt) -> C
     made = defined(body, ids.new_id("cmpgn"), now)
     _check(made)
     answer = shown(made).model_dump(mode="json")
-    campaigns.retried(lambda: receipt.commit(campaigns.creation(tenant, made), 201, answer))
+    retried(lambda: receipt.commit(campaigns.creation(tenant, made), 201, answer))
     return made
 
 
@@ -68,7 +69,7 @@ def change(tenant: Tenant, campaign_id: str, patch: "CampaignPatch", now: int) -
         table.transact(_change_ops(tenant, before, after, now, version if is_going else None))
         return after
 
-    return campaigns.retried(act)
+    return retried(act)
 
 
 def activate(tenant: Tenant, campaign_id: str, now: int, receipt: Receipt) -> Campaign:
@@ -124,7 +125,7 @@ def _move(
         receipt.commit(ops(before, after, version), 200, shown(after).model_dump(mode="json"))
         return after
 
-    return campaigns.retried(act)
+    return retried(act)
 
 
 def _beginning(tenant: Tenant, before: Campaign, after: Campaign, now: int) -> list[Op]:
@@ -230,4 +231,4 @@ def remove_template(tenant: Tenant, template_id: str) -> None:
         waitlists.check_unused(tenant, template_id)
         table.transact(templates.removal(tenant, template_id, version))
 
-    campaigns.retried(act)
+    retried(act)

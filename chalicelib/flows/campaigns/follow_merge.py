@@ -20,6 +20,7 @@ from chalicelib.flows.campaigns import timing
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Check, Op, attr
 from chalicelib.readings import doubt
 
@@ -42,7 +43,7 @@ def absorb(tenant: Tenant, contact: Contact) -> bool:
 def _move_all(tenant: Tenant, source_id: str) -> bool:
     theirs = campaigns.runs_of(tenant, source_id)
     for each in theirs:
-        campaigns.retried(lambda each=each: _move(tenant, each.contact_id, each.campaign_id))  # type: ignore[misc]
+        retried(lambda each=each: _move(tenant, each.contact_id, each.campaign_id))  # type: ignore[misc]
     return bool(theirs)
 
 

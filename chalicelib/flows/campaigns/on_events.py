@@ -24,6 +24,7 @@ from chalicelib.flows.campaigns.standing import Standing
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Check, Op, attr
 from chalicelib.readings import doubt, eligibility
 
@@ -51,7 +52,7 @@ def _on_activity(tenant: Tenant, catalog: Catalog, event: DomainEvent) -> None:
     name, moment = str(event.data["event"]), int(event.data["timestamp"])
     contact_id = str(event.data["contact_id"])
     for campaign_id in catalog.left_by(name):
-        campaigns.retried(lambda one=campaign_id: _leave(tenant, contact_id, one, event.id, moment))  # type: ignore[misc]
+        retried(lambda one=campaign_id: _leave(tenant, contact_id, one, event.id, moment))  # type: ignore[misc]
     started = catalog.started_by(name)
     if started and not activity.is_past(event):
         said = event.data["properties"]
@@ -64,7 +65,7 @@ def start(
     tenant: Tenant, contact_id: str, campaign_id: str, cause: Cause, entered_at: int, *, is_merge: bool = False
 ) -> None:
     """Begin the contact's run, if the campaign takes it by this cause. May be repeated."""
-    campaigns.retried(lambda: _begin(tenant, contact_id, campaign_id, cause, entered_at, is_merge=is_merge))
+    retried(lambda: _begin(tenant, contact_id, campaign_id, cause, entered_at, is_merge=is_merge))
 
 
 def _begin(tenant: Tenant, contact_id: str, campaign_id: str, cause: Cause, entered_at: int, *, is_merge: bool) -> None:
@@ -147,7 +148,7 @@ def deleted(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """End all runs of contacts that were deleted, on the bus; may be repeated."""
     for event in told:
         for each in campaigns.runs_of(tenant, str(event.data["contact_id"])):
-            campaigns.retried(lambda one=each: _end(tenant, one.contact_id, one.campaign_id, "deleted"))  # type: ignore[misc]
+            retried(lambda one=each: _end(tenant, one.contact_id, one.campaign_id, "deleted"))  # type: ignore[misc]
 
 
 def _leave(tenant: Tenant, contact_id: str, campaign_id: str, event_id: str, moment: int) -> None:

@@ -17,6 +17,7 @@ from chalicelib.platform import jobs, listing, table
 from chalicelib.platform.jobs import HasTime
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 
 KIND: Final = "realign_campaign"
 """The kind of the job."""
@@ -70,4 +71,4 @@ def _is_due(tenant: Tenant, campaign: Campaign, listed: Run) -> bool:
             table.transact([campaigns.save_run(tenant, later), *follows])
         return False
 
-    return campaigns.retried(act)
+    return retried(act)

@@ -26,6 +26,7 @@ from chalicelib.flows.campaigns import standing, timing
 from chalicelib.flows.campaigns.standing import Standing
 from chalicelib.platform import mail, outbox, table
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Check, Op, attr
 from chalicelib.readings import compose, doubt, eligibility, outcome, referral_link, survey_link
 from chalicelib.readings.compose import Composed
@@ -50,7 +51,7 @@ class Position:
 
 def run(tenant: Tenant, due: Due) -> None:
     """Do what is due for the run; nothing where it was done before, or the campaign is not active."""
-    campaigns.retried(lambda: _act(tenant, due))
+    retried(lambda: _act(tenant, due))
 
 
 def _act(tenant: Tenant, due: Due) -> None:
@@ -192,7 +193,7 @@ def _release(tenant: Tenant, at: Position, claimed: Message) -> None:
         follows = timing.follow_ops(tenant, later, at.now, before=stands.due_at)
         table.transact([messaging.removal(tenant, known), campaigns.save_run(tenant, later), *follows])
 
-    campaigns.retried(act)
+    retried(act)
 
 
 def _stands_behind(stands: Run | None, before: Run, claimed: Message) -> TypeGuard[Run]:

@@ -32,6 +32,7 @@ from chalicelib.flows.referrals import convert, people, settle
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Op
 from chalicelib.readings.known import known
 
@@ -76,7 +77,7 @@ def _follow(
 def run(tenant: Tenant, program: Program, contact_id: str, touch: Touch) -> Attribution | None:
     """The attribution that stands after this; None where there is none, because it would be of oneself, or either
     contact is gone."""
-    return referrals.retried(lambda: _attribute(tenant, program, contact_id, touch))
+    return retried(lambda: _attribute(tenant, program, contact_id, touch))
 
 
 def _attribute(tenant: Tenant, program: Program, contact_id: str, touch: Touch) -> Attribution | None:

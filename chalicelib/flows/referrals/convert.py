@@ -22,6 +22,7 @@ from chalicelib.flows.referrals import people, settle
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Item, Op
 from chalicelib.readings.known import known
 
@@ -120,7 +121,7 @@ def _by_itself(tenant: Tenant, program: Program, attribution: Attribution, done:
             ops = _noted(tenant, stands, done, refused.reason, now)
         table.transact(ops)
 
-    referrals.retried(act)
+    retried(act)
 
 
 def _noted(tenant: Tenant, attribution: Attribution, done: Done, reason: str, now: int) -> list[Op]:

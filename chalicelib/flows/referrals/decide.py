@@ -19,6 +19,7 @@ from chalicelib.platform import table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant, timed_by
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Op
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def approve(tenant: Tenant, conversion_id: str, now: int, receipt: Receipt) -> "
             raise refused.told() from None
         return _answered(tenant, ops, after, receipt)
 
-    return referrals.retried(act)
+    return retried(act)
 
 
 def _approval(tenant: Tenant, before: Conversion, now: int) -> tuple[list[Op], Conversion]:
@@ -74,7 +75,7 @@ def reject(tenant: Tenant, conversion_id: str, now: int, receipt: Receipt) -> "C
         after = replace(before, status="rejected", decided_at=now)
         return _answered(tenant, referrals.save_conversion(tenant, after), after, receipt)
 
-    return referrals.retried(act)
+    return retried(act)
 
 
 def reverse(tenant: Tenant, conversion_id: str, now: int, receipt: Receipt) -> "ConversionAnswer":
@@ -89,7 +90,7 @@ def reverse(tenant: Tenant, conversion_id: str, now: int, receipt: Receipt) -> "
         ops = settle.ops(tenant, before.program_id, change, referrals.link(tenant, before.link_id), now)
         return _answered(tenant, ops, change.conversion or before, receipt)
 
-    return referrals.retried(act)
+    return retried(act)
 
 
 def _answered(tenant: Tenant, ops: Sequence[Op], after: Conversion, receipt: Receipt) -> "ConversionAnswer":
@@ -125,7 +126,7 @@ def suspect(tenant: Tenant, conversion_id: str, reason: Reason, now: int) -> Non
         change = taking_back(tenant, noted, "review", now)
         table.transact(settle.ops(tenant, program.id, change, referrals.link(tenant, before.link_id), now))
 
-    referrals.retried(act)
+    retried(act)
 
 
 def bounced(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -174,7 +175,7 @@ def hold_over(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
             ]
         )
 
-    referrals.retried(act)
+    retried(act)
 
 
 def issue(tenant: Tenant, reward_id: str, now: int, receipt: Receipt) -> "RewardAnswer":
@@ -195,7 +196,7 @@ def issue(tenant: Tenant, reward_id: str, now: int, receipt: Receipt) -> "Reward
         receipt.commit(ops, 200, answer.model_dump(mode="json"))
         return answer
 
-    return referrals.retried(act)
+    return retried(act)
 
 
 def _only_from(conversion: Conversion, status: ConversionStatus) -> None:

@@ -18,6 +18,7 @@ from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.listing import LAGS_S
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import ConditionFailed, Op
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def create(tenant: Tenant, body: "NewProgram", now: int, receipt: Receipt) -> Pr
 
     made = defined(body, ids.new_id("ref_prog"), now, projects.get(tenant).domain)
     answer = detailed(made, {}).model_dump(mode="json")
-    referrals.retried(lambda: receipt.commit(referrals.creation(tenant, made), 201, answer))
+    retried(lambda: receipt.commit(referrals.creation(tenant, made), 201, answer))
     return made
 
 
@@ -54,7 +55,7 @@ def change(tenant: Tenant, program_id: str, patch: "ProgramPatch", now: int) -> 
         table.transact([*referrals.change_ops(tenant, after), *(_told(tenant, program_id, now) if moves else [])])
         return after
 
-    return referrals.retried(act)
+    return retried(act)
 
 
 def remove(tenant: Tenant, program_id: str, now: int) -> None:
@@ -69,7 +70,7 @@ def remove(tenant: Tenant, program_id: str, now: int) -> None:
         surveys.check_unused(tenant, program_id=program_id)
         table.transact([*referrals.removal(tenant, program_id, version), *_told(tenant, program_id, now)])
 
-    referrals.retried(act)
+    retried(act)
 
 
 def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:

@@ -18,6 +18,7 @@ from chalicelib.flows.referrals import attribute, convert, decide, people, settl
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Op
 
 
@@ -33,11 +34,11 @@ def _move(tenant: Tenant, source_id: str) -> None:
         return
     _move_links(tenant, source_id, heir.id)
     if heir.status == "active":
-        referrals.retried(lambda: referrals.move_sources(tenant, source_id, heir.id))
+        retried(lambda: referrals.move_sources(tenant, source_id, heir.id))
     for standing in referrals.standings(tenant, source_id):
-        referrals.retried(lambda one=standing: _move_standing(tenant, source_id, one.program_id))  # type: ignore[misc]
+        retried(lambda one=standing: _move_standing(tenant, source_id, one.program_id))  # type: ignore[misc]
     for each in referrals.attributions(tenant, source_id):
-        referrals.retried(lambda one=each: _move_attribution(tenant, source_id, one.program_id))  # type: ignore[misc]
+        retried(lambda one=each: _move_attribution(tenant, source_id, one.program_id))  # type: ignore[misc]
     for each in referrals.attributions(tenant, heir.id):
         _look_again(tenant, each)
 
@@ -51,7 +52,7 @@ def _move_links(tenant: Tenant, source_id: str, heir_id: str) -> None:
             is_free = referrals.channel_link(tenant, heir_id, link.program_id, link.channel) is None
             table.transact(referrals.move_channel(tenant, pointer, link, heir_id, is_free=is_free))
 
-    referrals.retried(act)
+    retried(act)
 
 
 def _move_standing(tenant: Tenant, source_id: str, program_id: str) -> None:
@@ -151,9 +152,7 @@ def _look_again(tenant: Tenant, attribution: Attribution) -> None:
         return
     stands: Attribution | None = attribution
     if is_own:
-        stands = referrals.retried(
-            lambda: _without_own(tenant, attribution.contact_id, program, attribution.program_id)
-        )
+        stands = retried(lambda: _without_own(tenant, attribution.contact_id, program, attribution.program_id))
     if program is not None and stands is not None:
         convert.look_back(tenant, program, stands)
 

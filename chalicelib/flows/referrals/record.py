@@ -16,6 +16,7 @@ from chalicelib.flows.referrals.convert import Done, Refused
 from chalicelib.platform import table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.retries import retried
 
 if TYPE_CHECKING:
     from chalicelib.features.referrals.schemas import NewConversion
@@ -37,7 +38,7 @@ def run(tenant: Tenant, body: "NewConversion", now: int, receipt: Receipt) -> tu
     """
     asked = _asked(tenant, body, now)
     try:
-        return referrals.retried(lambda: _act(tenant, asked, now, receipt))
+        return retried(lambda: _act(tenant, asked, now, receipt))
     except Refused as refused:
         raise refused.told() from None
 

@@ -26,6 +26,7 @@ from chalicelib.flows.surveys.standing import Standing
 from chalicelib.platform import outbox
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.retries import retried
 from chalicelib.platform.survey_tokens import Token
 from chalicelib.platform.table import Op
 from chalicelib.readings import referral_link
@@ -62,7 +63,7 @@ def by_token(tenant: Tenant, token: Token, given: Given, receipt: Receipt) -> Ta
 
     Raises NotFound where the contact, the survey or the send is gone; Expired; Settled; ValidationFailed.
     """
-    return surveys.retried(lambda: _by_token(tenant, token, given, receipt))
+    return retried(lambda: _by_token(tenant, token, given, receipt))
 
 
 def _by_token(tenant: Tenant, token: Token, given: Given, receipt: Receipt) -> Taken:
@@ -112,7 +113,7 @@ def by_contact(tenant: Tenant, survey_id: str, contact_id: str, given: Given, re
 
     Raises NotFound, Conflict where the survey is neither active nor paused, ValidationFailed.
     """
-    return surveys.retried(lambda: _by_contact(tenant, survey_id, contact_id, given, receipt))
+    return retried(lambda: _by_contact(tenant, survey_id, contact_id, given, receipt))
 
 
 def _by_contact(tenant: Tenant, survey_id: str, contact_id: str, given: Given, receipt: Receipt) -> Taken:

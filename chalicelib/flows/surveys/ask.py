@@ -25,6 +25,7 @@ from chalicelib.flows.surveys.letters import Letter
 from chalicelib.flows.surveys.standing import Standing
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Op
 from chalicelib.readings import doubt, eligibility
 from chalicelib.readings.compose import Composed
@@ -32,7 +33,7 @@ from chalicelib.readings.compose import Composed
 
 def run(tenant: Tenant, wanted: SurveyMail) -> None:
     """Do what is due; nothing where it was done before, or is not to be any more."""
-    surveys.retried(lambda: _act(tenant, wanted))
+    retried(lambda: _act(tenant, wanted))
 
 
 def _act(tenant: Tenant, wanted: SurveyMail) -> None:

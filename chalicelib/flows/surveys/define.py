@@ -17,6 +17,7 @@ from chalicelib.flows.surveys import references, timing
 from chalicelib.platform import definitions, outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Op
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def create(tenant: Tenant, body: "NewSurvey", now: int, receipt: Receipt) -> Sur
     made = defined(body, ids.new_id("srvy"), now)
     references.check(made)
     answer = shown(made).model_dump(mode="json")
-    surveys.retried(lambda: receipt.commit(surveys.creation(tenant, made), 201, answer))
+    retried(lambda: receipt.commit(surveys.creation(tenant, made), 201, answer))
     return made
 
 
@@ -70,7 +71,7 @@ def change(tenant: Tenant, survey_id: str, patch: "SurveyPatch", now: int) -> Su
         table.transact([*surveys.change_ops(tenant, after, version if is_going else None), *ops])
         return after
 
-    return surveys.retried(act)
+    return retried(act)
 
 
 def activate(tenant: Tenant, survey_id: str, now: int, receipt: Receipt) -> Survey:
@@ -127,7 +128,7 @@ def _move(
         receipt.commit(writes, 200, shown(after).model_dump(mode="json"))
         return after
 
-    return surveys.retried(act)
+    return retried(act)
 
 
 def _begun(tenant: Tenant, before: Survey, after: Survey, now: int) -> tuple[Survey, list[Op]]:

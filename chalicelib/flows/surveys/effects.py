@@ -22,6 +22,7 @@ from chalicelib.flows.surveys.standing import Standing
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Op
 from chalicelib.readings import referral_link
 
@@ -51,7 +52,7 @@ def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     for event in told:
         if event.data["category"] is not None:
             for act in (_add_tags, _start_campaign, _issue_link, _pause_marketing):
-                surveys.retried(lambda act=act, event=event: _do(tenant, event, act))  # type: ignore[misc]
+                retried(lambda act=act, event=event: _do(tenant, event, act))  # type: ignore[misc]
 
 
 def _do(tenant: Tenant, event: DomainEvent, act: Callable[[Tenant, _Answer], None]) -> None:

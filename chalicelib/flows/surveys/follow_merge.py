@@ -17,6 +17,7 @@ from chalicelib.flows.surveys import leave, timing
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Check, Op, attr
 
 
@@ -48,10 +49,10 @@ def _move_all(tenant: Tenant, source_id: str) -> bool:
         leave.withdraw(tenant, source_id)
         return False
     for each in sends:
-        surveys.retried(lambda each=each: _move_send(tenant, each, heir.id))  # type: ignore[misc]
+        retried(lambda each=each: _move_send(tenant, each, heir.id))  # type: ignore[misc]
     for answered in responses:
-        surveys.retried(lambda answered=answered: _move_response(tenant, answered, heir.id))  # type: ignore[misc]
-    surveys.retried(lambda: _move_surveyed(tenant, source_id, heir.id))
+        retried(lambda answered=answered: _move_response(tenant, answered, heir.id))  # type: ignore[misc]
+    retried(lambda: _move_surveyed(tenant, source_id, heir.id))
     return True
 
 

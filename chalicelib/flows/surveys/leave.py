@@ -9,6 +9,7 @@ from chalicelib.flows.surveys import timing
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 
 
 def deleted(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -20,7 +21,7 @@ def deleted(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
 def withdraw(tenant: Tenant, contact_id: str) -> None:
     """End what waits for a contact that is gone, and take what it was sent and has answered out of the figures."""
     for each in surveys.sends_of(tenant, contact_id):
-        surveys.retried(lambda each=each: _end(tenant, contact_id, each.survey_id, each.id))  # type: ignore[misc]
+        retried(lambda each=each: _end(tenant, contact_id, each.survey_id, each.id))  # type: ignore[misc]
         if each.day is not None:
             told_by = f"{each.survey_id}#{each.id}#{contact_id}#gone"
             surveys.tally(tenant, each.survey_id, each.day, ledger.negative(ledger.SENT), told_by)

@@ -23,6 +23,7 @@ from chalicelib.features.templates import service as templates
 from chalicelib.features.templates.model import Template
 from chalicelib.platform import definitions, table
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Op
 from chalicelib.readings import compose, outcome, survey_link
 from chalicelib.readings import referral_link as links
@@ -182,7 +183,7 @@ def _release(tenant: Tenant, letter: Letter, claimed: Message, release: Callable
         table.transact([messaging.removal(tenant, known), freed])
         return True
 
-    if surveys.retried(act):
+    if retried(act):
         queue_again(tenant, letter.wanted)
 
 

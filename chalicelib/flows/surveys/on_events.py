@@ -21,6 +21,7 @@ from chalicelib.flows.surveys.standing import Standing
 from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Check, attr
 from chalicelib.readings import eligibility
 
@@ -69,9 +70,7 @@ def begin(
 
     May be repeated.
     """
-    surveys.retried(
-        lambda: _begin(tenant, contact_id, survey_id, cause, received_at, properties or {}, is_merge=is_merge)
-    )
+    retried(lambda: _begin(tenant, contact_id, survey_id, cause, received_at, properties or {}, is_merge=is_merge))
 
 
 def _begin(

@@ -17,6 +17,7 @@ from chalicelib.features.timers.service import Timer
 from chalicelib.platform import outbox, table
 from chalicelib.platform.keys import Tenant, contact_of, timed_by
 from chalicelib.platform.outbox import DomainEvent
+from chalicelib.platform.retries import retried
 from chalicelib.platform.table import ConditionFailed, Op
 
 
@@ -80,7 +81,7 @@ def sweep(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
             ops.append(sweep_event(tenant, survey.id, now))
         table.transact(ops)
 
-    surveys.retried(act)
+    retried(act)
 
 
 def sweep_timer_ops(tenant: Tenant, survey_id: str, moment: int, before: int | None) -> list[Op]:

@@ -35,6 +35,9 @@ def rows(world: SurveyWorld) -> Any:
     return {key: dict(row) for key, row in world.table.rows.items()}
 
 
+NO_RATINGS: tuple[Any, ...] = (0, 6, "5", 4.5, True, [], {}, None, "")
+NO_CHOICES: tuple[Any, ...] = ("PM", ["Dev"], 1, {})
+
 ANSWERS: list[tuple[str, dict[str, Any], str]] = [
     *[("nps", {"score": score}, "score") for score in ("9", 9.5, 9.0, True, 11, -1, 10**30, None, [9], {"is": 9})],
     ("nps", {}, "score"),
@@ -47,12 +50,12 @@ ANSWERS: list[tuple[str, dict[str, Any], str]] = [
     ("nps", {"score": 9, "answers": None}, "answers"),
     ("custom", {}, "answers.ease"),
     ("custom", {"score": 5, "answers": {"ease": 5}}, "score"),
-    *[("custom", {"answers": {"ease": value}}, "answers.ease") for value in (0, 6, "5", 4.5, True, [], {}, None, "")],
+    *[("custom", {"answers": {"ease": value}}, "answers.ease") for value in NO_RATINGS],
     ("custom", {"answers": {"ease": 5, "other": 1}}, "answers.other"),
     ("custom", {"answers": {"ease": 5, "x" * 65: 1}}, "answers"),
     ("custom", {"answers": {"ease": 5} | {f"a{n}": 1 for n in range(20)}}, "answers"),
     *[("custom", {"answers": {"ease": 5, "why": value}}, "answers.why") for value in ("x" * 5_001, 7, ["x"], {"x": 1})],
-    *[("custom", {"answers": {"ease": 5, "role": value}}, "answers.role") for value in ("PM", ["Dev"], 1, {})],
+    *[("custom", {"answers": {"ease": 5, "role": value}}, "answers.role") for value in NO_CHOICES],
     *[
         ("custom", {"answers": {"ease": 5, "used": value}}, "answers.used")
         for value in ("A", ["C"], ["A", "A"], [1], [["A"]], {"A": 1})

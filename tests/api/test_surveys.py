@@ -90,7 +90,7 @@ def test_a_survey_of_ones_own_questions_names_those_that_have_no_name(surveying:
 
 
 def test_a_survey_that_recurs_has_no_bound_but_its_own(surveying: SurveyWorld) -> None:
-    recurs = {"repeat": "30d", "trigger": {"segment_id": "seg_1"}}
+    recurs: dict[str, Any] = {"repeat": "30d", "trigger": {"segment_id": "seg_1"}}
     assert made(surveying, **recurs)["frequency_cap"]["max_surveys_per_contact"] is None
     bounded = made(surveying, **recurs, frequency_cap={"max_surveys_per_contact": 3})
     assert bounded["frequency_cap"]["max_surveys_per_contact"] == 3
@@ -244,7 +244,7 @@ def test_an_activation_tells_all_that_is_missing(surveying: SurveyWorld) -> None
     broadcast = {"name": "B", "type": "broadcast", "segment_id": "seg_1", "steps": [{"template_id": "tmpl_1"}]}
     news = surveying.ok(surveying.client.post("/v1/campaigns", broadcast))["id"]
     naming = {"operator": "AND", "conditions": [{"field": "segments", "op": "contains", "value": f"seg_{ABSENT}"}]}
-    body = {
+    body: dict[str, Any] = {
         "trigger": {"event": "x", "segment_id": f"seg_{ABSENT}", "filters": naming},
         "email_template_id": f"tmpl_{ABSENT}",
         "actions": {
@@ -287,7 +287,7 @@ def test_what_a_survey_needs_is_not_deleted_before_it_ends(surveying: SurveyWorl
     program = surveying.ok(surveying.client.post("/v1/referrals/programs", PROGRAM))["id"]
     template = surveying.template()
     naming = {"operator": "AND", "conditions": [{"field": "segments", "op": "contains", "value": segment}]}
-    path, fields = {
+    needs: dict[str, tuple[str, dict[str, Any]]] = {
         "segment": (f"/v1/segments/{segment}", {"trigger": {"segment_id": segment}}),
         "rules": (f"/v1/segments/{segment}", {"trigger": NEVER | {"filters": naming}}),
         "template": (f"/v1/templates/{template}", {"email_template_id": template}),
@@ -295,7 +295,8 @@ def test_what_a_survey_needs_is_not_deleted_before_it_ends(surveying: SurveyWorl
             f"/v1/referrals/programs/{program}",
             {"actions": {"passive": {"referral_program_id": program}}},
         ),
-    }[what]
+    }
+    path, fields = needs[what]
     survey = reach(surveying, "active", **fields)
     for verb in ("pause", "archive"):
         refused = surveying.client.delete(path)

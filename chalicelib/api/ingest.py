@@ -12,7 +12,6 @@ from chalicelib.features.activity.schemas import (
     Alias,
     Batch,
     BatchAnswer,
-    DecideAnswer,
     DecideQuery,
     GroupCall,
     Identify,
@@ -23,7 +22,10 @@ from chalicelib.features.activity.schemas import (
     ScreenView,
     Track,
 )
+from chalicelib.features.contacts.names import Names
 from chalicelib.flows import accept_events
+from chalicelib.flows.decide import show
+from chalicelib.flows.decide.answers import DecideAnswer
 
 router = Router("Ingest")
 
@@ -80,12 +82,22 @@ def import_history(call: Call[None, Batch]) -> BatchAnswer | Reply:
 
 @router.get("/v1/decide", access="ingest", query=DecideQuery, answer=DecideAnswer)
 def decide(call: Call[DecideQuery, None]) -> DecideAnswer:
-    """Ask what to show to a user now: surveys, widgets, flags."""
+    """Ask what to show to a user now.
+
+    `surveys` are those to ask, newest first: answer one at `POST /v1/surveys/{survey_id}/responses` by its `token`, or
+    show its page. `widgets.referral` and `widgets.waitlist` are empty objects where there is nothing to show. The exact
+    place in a waitlist is told by `GET /v1/waitlists/{slug}/status` with the `status_token`. Of a user who is not known
+    nothing is shown. Nothing is written, and neither traits nor addresses nor scores are told.
+    """
     query = call.query
-    if not (query.user_id or query.user_id_camel or query.anonymous_id or query.anonymous_id_camel):
+    names = Names(
+        user=query.user_id or query.user_id_camel or None,
+        anonymous=query.anonymous_id or query.anonymous_id_camel or None,
+    )
+    if not names.identities():
         message = "Give a user_id or an anonymous_id."
         raise BadRequest(message, details=[detail("user_id", "missing", message)])
-    return DecideAnswer(request_id=call.request.request_id)
+    return show.run(call.tenant, names, call.now, call.request.request_id)
 
 
 def _take(call: Call[None, Any], raw: dict[str, object], kind: str) -> IngestAnswer:

@@ -9,7 +9,8 @@ from chalicelib.edge.router import Router
 from chalicelib.features.projects import service as projects
 from chalicelib.flows.campaigns import track
 from chalicelib.platform import mail_tokens
-from chalicelib.platform.mail_tokens import BadToken, Kind, Token
+from chalicelib.platform.mail_tokens import Kind, Token
+from chalicelib.platform.token_text import BadToken
 
 router = Router("Mail")
 

@@ -11,15 +11,15 @@ from chalicelib.edge.call import Call, Reply
 from chalicelib.edge.pages import Brand, Question, SurveyForm, Thanks
 from chalicelib.edge.router import Router
 from chalicelib.features.projects import service as projects
-from chalicelib.features.projects.model import Project
 from chalicelib.features.surveys.model import MAX_COMMENT, MAX_QUESTIONS, Response, Survey
-from chalicelib.flows.surveys import answer, letters
+from chalicelib.flows.surveys import answer
 from chalicelib.flows.surveys.answer import Expired, Given, Settled
 from chalicelib.flows.surveys.standing import Standing
 from chalicelib.platform import survey_tokens
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.survey_tokens import Token
 from chalicelib.platform.token_text import BadToken
+from chalicelib.readings import survey_link
 
 router = Router("Survey pages")
 
@@ -39,7 +39,7 @@ def show_survey(call: Call[None, None]) -> Reply:
         at = answer.read(token.tenant, token)
     except NotFound:
         return _gone_away()
-    brand, response = _brand(at.project), at.response
+    brand, response = Brand.of(at.project), at.response
     now = projects.now(token.tenant)
     if response is not None and now >= response.correctable_until:
         return _settled(brand)
@@ -47,7 +47,8 @@ def show_survey(call: Call[None, None]) -> Reply:
         return _expired(brand)
     survey = answer.survey_of(at)
     chosen = _chosen(survey, call.request.query.get("score", []))
-    sends_itself = chosen is not None and (response is None or response.score != chosen)
+    # What was answered is changed by nobody but who presses the button.
+    sends_itself = chosen is not None and response is None
     return pages.survey(_form(survey, response, chosen=chosen, sends_itself=sends_itself), brand)
 
 
@@ -65,7 +66,7 @@ def answer_survey(call: Call[None, None]) -> Reply:
         at = answer.read(token.tenant, token)
     except NotFound:
         return _gone_away()
-    brand, survey = _brand(at.project), answer.survey_of(at)
+    brand, survey = Brand.of(at.project), answer.survey_of(at)
     fields = _fields(call)
     if isinstance(fields, Reply):
         return fields
@@ -89,10 +90,6 @@ def _token(call: Call[None, None]) -> Token | None:
         return survey_tokens.read(call.path["token"])
     except BadToken:
         return None
-
-
-def _brand(project: Project) -> Brand:
-    return Brand(project.sender_name or project.name, project.brand_color)
 
 
 def _chosen(survey: Survey, scores: list[str]) -> int | None:
@@ -147,9 +144,9 @@ def _form(
     survey: Survey, response: Response | None, *, chosen: int | None = None, sends_itself: bool = False
 ) -> SurveyForm:
     stands = {} if response is None else response.answers
-    low, high = letters.LABELS[survey.type]
+    low, high = survey_link.LABELS[survey.type]
     return SurveyForm(
-        question=survey.question or survey.name,
+        question=survey.question or "",
         scale=list(survey.scale),
         low_label=low,
         high_label=high,

@@ -156,8 +156,15 @@ def show_place(call: Call[None, None]) -> Reply:
     if seen is None:
         text = "This address is not complete, or the place that it stood for is gone. Ask whoever gave it to you."
         return pages.message("There is no such place", text, status=_NOT_FOUND)
-    told = seen.place
-    place = Place(seen.waitlist.name, told.position, told.total_waiting, told.referral_code, told.share_url)
+    told, known = seen.place, seen.waitlist
+    place = Place(
+        waitlist=known.name,
+        position=told.position,
+        waiting=told.total_waiting,
+        boost=known.referral_boost,
+        referral_code=told.referral_code,
+        share_url=told.share_url,
+    )
     return pages.place(place, Brand.of(seen.project))
 
 

@@ -44,10 +44,16 @@ def tally(tenant: Tenant, counter: str, changes: Mapping[str, Mapping[str, int]]
 
 def tallied(tenant: Tenant, counter: str) -> dict[str, int]:
     """The sums of all fields of one counter; one read."""
-    sums: Counter[str] = Counter()
-    for item in table.batch_get(tenant.counter(counter, shard) for shard in range(COUNTER_SHARDS)).values():
-        sums.update({name: value for name, value in item.items() if name not in ("PK", "SK")})
-    return dict(sums)
+    return tallied_each(tenant, [counter])[counter]
+
+
+def tallied_each(tenant: Tenant, names: Iterable[str]) -> dict[str, dict[str, int]]:
+    """The same of several counters, by their names; one read for each twelve."""
+    rows = {tenant.counter(name, shard): name for name in names for shard in range(COUNTER_SHARDS)}
+    sums: dict[str, Counter[str]] = {name: Counter() for name in rows.values()}
+    for key, item in table.batch_get(rows).items():
+        sums[rows[key]].update({name: value for name, value in item.items() if name not in ("PK", "SK")})
+    return {name: dict(each) for name, each in sums.items()}
 
 
 def totals(tenant: Tenant, counters: Iterable[str]) -> dict[str, int]:

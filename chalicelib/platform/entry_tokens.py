@@ -1,22 +1,15 @@
 """Tokens by which widgets and people ask where somebody stands in a waitlist: sealed, so that nobody can make or read
 one. A widget's is for the waitlist that it names beside it; a page's is all that there is."""
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.core import ids, strict_json
+from chalicelib.platform import token_text
 from chalicelib.platform.keys import Tenant
-from chalicelib.platform.secrets import SealBroken, derive, seal, unseal
 
 _PURPOSE: Final = "entry-tokens"
 _PAGE: Final = "page"
-_MAX: Final = 1_024
-
-
-class BadToken(Exception):
-    """The text is no token that we have made for that waitlist, or for a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,41 +23,24 @@ class Named:
 
 def make(tenant: Tenant, waitlist_id: str, entry_id: str) -> str:
     """The token, URL-safe."""
-    return _text(seal(derive(_PURPOSE), ids.ulid_of(entry_id).encode(), _bound(tenant, waitlist_id)))
+    return token_text.make(_PURPOSE, ids.ulid_of(entry_id).encode(), _bound(tenant, waitlist_id))
 
 
 def read(text: str, tenant: Tenant, waitlist_id: str) -> str:
     """The id of the entry. Raises BadToken for any text but one that `make` gave for that waitlist."""
-    return f"wl_entry_{_opened(text, _bound(tenant, waitlist_id)).decode()}"
+    return f"wl_entry_{token_text.read(_PURPOSE, text, _bound(tenant, waitlist_id)).decode()}"
 
 
 def make_for_page(named: Named) -> str:
     """The token of a page, URL-safe."""
     about = [*map(ids.ulid_of, (named.tenant.project_id, named.waitlist_id, named.entry_id))]
-    return _text(seal(derive(_PURPOSE), strict_json.dumps(about).encode(), _PAGE))
+    return token_text.make(_PURPOSE, strict_json.dumps(about).encode(), _PAGE)
 
 
 def read_of_page(text: str) -> Named:
     """What the page is about. Raises BadToken for any text but one that `make_for_page` gave."""
-    project, waitlist, entry = strict_json.loads(_opened(text, _PAGE))
+    project, waitlist, entry = strict_json.loads(token_text.read(_PURPOSE, text, _PAGE))
     return Named(Tenant(f"proj_{project}"), f"wl_{waitlist}", f"wl_entry_{entry}")
-
-
-def _text(sealed: bytes) -> str:
-    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
-
-
-def _opened(text: str, bound: str) -> bytes:
-    if len(text) > _MAX:
-        raise BadToken
-    try:
-        sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        # The bits of the last character that are not used may not differ either.
-        if _text(sealed) != text:
-            raise BadToken
-        return unseal(derive(_PURPOSE), sealed, bound)
-    except (binascii.Error, SealBroken, ValueError):
-        raise BadToken from None
 
 
 def _bound(tenant: Tenant, waitlist_id: str) -> str:

@@ -2,8 +2,12 @@
 
 import base64
 import binascii
+from typing import Final
 
 from chalicelib.platform.secrets import SealBroken, derive, seal, unseal
+
+MAX: Final = 4_096
+"""Characters of a token: one of a mail's link holds where the link leads."""
 
 
 class BadToken(Exception):
@@ -17,6 +21,8 @@ def make(purpose: str, content: bytes, bound: str) -> str:
 
 def read(purpose: str, text: str, bound: str) -> bytes:
     """The content. Raises BadToken for any text but one that `make` gave for the same purpose and bound text."""
+    if len(text) > MAX:
+        raise BadToken
     try:
         sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         # The bits of the last character that are not used may not differ either.

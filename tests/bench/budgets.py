@@ -11,6 +11,8 @@ import time_machine
 from chalicelib.core import clock
 from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.segments import service as segments
+from chalicelib.features.surveys import service as surveys
+from chalicelib.features.surveys.model import Cause, Send, Surveyed
 from chalicelib.flows import record_activity
 from chalicelib.platform import aws, table
 from chalicelib.platform.keys import CONTACT_SHARDS
@@ -140,6 +142,17 @@ def read_contact(world: World) -> list[Finding]:
     return [Finding("GET /contacts/:id", "4 table calls", told, max(found.values()) <= 4)]
 
 
+def decide(world: World) -> list[Finding]:
+    """What is shown to somebody who has a survey to answer, a link and a place in a waitlist, and to somebody new."""
+    contact_id = world.contact_ids[0]
+    _give_everything(world, contact_id)
+    answer = world.client.get("/v1/decide?user_id=u0").json
+    assert all([answer["surveys"], *answer["widgets"].values()]), answer
+    found = {name: _request(world.client, f"/v1/decide?user_id={name}").total() for name in ("u0", "u1", "nobody")}
+    told = ", ".join(f"{name}: {calls}" for name, calls in found.items())
+    return [Finding("GET /decide", "2 table calls", told, max(found.values()) <= 2)]
+
+
 def list_contacts(world: World) -> list[Finding]:
     """The first page of 25, and the second."""
     path = "/v1/contacts?limit=25"
@@ -156,12 +169,31 @@ COUNTED: tuple[Callable[[World], list[Finding]], ...] = (
     bus_without_rules,
     bus_with_segments,
     read_contact,
+    decide,
     list_contacts,
 )
 
 
 def event_of(world: World, user: str, now: int | None = None, **fields: Any) -> Accepted:
     return accepted({"userId": user, "event": "opened"} | fields, "track", now or world.now)
+
+
+def _give_everything(world: World, contact_id: str) -> None:
+    """Let the contact have a survey to answer, a link and a place in a waitlist."""
+
+    def made(path: str, **body: Any) -> str:
+        answer = world.client.post(path, body)
+        assert answer.status in (200, 201), answer.text
+        return str(answer.json["id"])
+
+    made("/v1/contacts", external_id="u0", email="u0@example.com")
+    program = made("/v1/referrals/programs", name="P", reward_type="credit", reward_amount=1, reward_currency="USD")
+    made("/v1/referrals/links", program_id=program, contact_id=contact_id, channel="email")
+    made(f"/v1/waitlists/{made('/v1/waitlists', name='W', slug='w')}/entries", email="u0@example.com")
+    survey = made("/v1/surveys", name="S", type="nps", question="?", trigger={"event": "e"}, channels=["widget"])
+    made(f"/v1/surveys/{survey}/activate")
+    sent = Send("s", contact_id, survey, Cause("api", "s", world.now), world.now, by=("widget",))
+    table.write(surveys.save_surveyed(world.tenant, Surveyed(contact_id).was_sent(sent, world.now)))
 
 
 def _warm(caller: Client, standing: time_machine.Traveller) -> None:
@@ -216,7 +248,8 @@ def _bus_calls(world: World, events: Sequence[Accepted]) -> Counter[str]:
 
 
 def _request(caller: Client, path: str) -> Counter[str]:
-    """The calls of a request behind its door; the door itself counts the call, with one update.
+    """The calls of a request behind its door; the door itself counts the call, with one update, or none where a busy
+    caller's instance has some of the rate in hand.
 
     The clock stands, for a slow engine may take longer than a key is kept.
     """
@@ -225,8 +258,8 @@ def _request(caller: Client, path: str) -> Counter[str]:
         with counted() as calls:
             answer = caller.get(path)
     assert answer.status == 200, answer.text
-    calls["UpdateItem"] -= 1
-    assert calls["UpdateItem"] == 0, calls
+    assert calls["UpdateItem"] <= 1, calls
+    del calls["UpdateItem"]
     return calls
 
 

@@ -5,18 +5,18 @@ Screenshots lie in `build/browser`.
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.browser import screens
+from tests.browser.screens import BUILD, focused, judge, launched, seen
+from tests.browser.serving import from_app, serve
 from tests.support.mail_world import MailWorld
 
 pytestmark = pytest.mark.browser
 
-BUILD = Path(__file__).parents[2] / "build" / "browser"
-CHROMIUM = "/usr/bin/chromium"
 WIDTHS = {"mail": 600, "phone": 375}
 HTML = (
     "<style>h1{color:#0b57d0;font-family:sans-serif} p,li{font-family:sans-serif;line-height:1.5}"
@@ -40,7 +40,7 @@ MJML = (
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = launched(playwright, is_person=False)
         yield browser
         browser.close()
 
@@ -82,18 +82,19 @@ def test_a_mail_reads_well(test_mail: MailWorld, chromium: Browser, form: str, s
     page.close()
 
 
-@pytest.mark.parametrize("screen", WIDTHS)
+@pytest.mark.parametrize("screen", screens.WIDTHS)
 def test_the_page_that_unsubscribes_reads_well(test_mail: MailWorld, chromium: Browser, screen: str) -> None:
     test_mail.lifecycle()
     test_mail.contact("ada")
     test_mail.track("ada", "signed_up")
     (mail,) = test_mail.mailbox()
     path = urlsplit(re.findall(r'href="([^"]*/u/[^"]*)"', mail["html"])[0]).path
-    for method, name, heading in (("GET", "ask", "Unsubscribe"), ("POST", "done", "You are unsubscribed")):
-        answer = test_mail.client.request(method, path, key="")
-        page = shown(chromium, answer.text, WIDTHS[screen])
-        page.screenshot(path=BUILD / f"unsubscribe-{name}-{screen}.png", full_page=True)
-        assert fits(page)
-        assert page.get_by_role("heading", name=heading).is_visible()
-        assert page.get_by_role("button").count() == (1 if method == "GET" else 0)
-        page.close()
+    with serve(from_app()) as served, seen(chromium, f"{served.url}{path}", screen) as page:
+        assert page.get_by_role("heading", name="Unsubscribe").is_visible()
+        judge(page, f"unsubscribe-ask-{screen}")
+        page.keyboard.press("Tab")
+        assert focused(page) == "Unsubscribe"
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="You are unsubscribed").wait_for()
+        assert page.get_by_role("button").count() == 0
+        judge(page, f"unsubscribe-done-{screen}")

@@ -76,6 +76,20 @@ def test_the_bundle_needs_nothing_that_lambda_does_not_have(unzipped: Path, prov
     assert in_a_bare_python(unzipped, provided, program) == ["growthos"]
 
 
+@on_lambdas_platform
+def test_the_templates_of_pages_are_in_the_bundle(unzipped: Path, provided: Path) -> None:
+    program = """
+        from chalicelib.edge import pages
+        brand = pages.Brand("Acme", "#0b57d0")
+        pages.message("Hello", "World")
+        pages.survey(pages.SurveyForm(question="Why?", scale=[1, 2], chosen=1, sends_itself=True), brand)
+        pages.survey(pages.SurveyForm(questions=[pages.Question("q1", "rating", "Why?")]), brand)
+        pages.thanks(pages.Thanks(1, share_url="https://acme.test/r/A"), brand)
+        print(pages.place(pages.Place("Early", 1, 2, 3, "A", "https://acme.test/r/A"), brand).status)
+    """
+    assert in_a_bare_python(unzipped, provided, program) == ["200"]
+
+
 COMPILED_WHILE_IMPORTING = """
     import importlib, pathlib
     compiled = []

@@ -11,7 +11,7 @@ import time_machine
 
 from chalicelib.core import clock
 from chalicelib.features.messaging.model import SCAN_WITHIN
-from chalicelib.platform import mail_tokens
+from chalicelib.platform import token_text
 from chalicelib.platform.secrets import derive
 from tests.support.client import Response
 from tests.support.mail_world import MailWorld
@@ -223,7 +223,7 @@ def test_a_token_that_was_spoiled_on_its_way_is_400_wherever_it_is_given(
 
 
 def test_a_token_that_another_key_has_sealed_is_400(three: Mail, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mail_tokens, "derive", lambda purpose: derive(f"{purpose}, another"))
+    monkeypatch.setattr(token_text, "derive", lambda purpose: derive(f"{purpose}, another"))
     assert three.ask(three.leave, "POST").status == 400
     assert three.ask(three.clicks[0]).status == 400
 

@@ -1,7 +1,10 @@
 """Answers: one for each send, corrected within a day, and what follows from them."""
 
 import re
+from collections import Counter
+from html import unescape
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -9,7 +12,7 @@ from chalicelib.core.clock import DAY, HOUR, iso
 from chalicelib.core.mail.agents import is_robot
 from chalicelib.features.surveys.model import ANSWERABLE
 from tests.support.referral_world import PROGRAM
-from tests.support.survey_world import SurveyWorld
+from tests.support.survey_world import PERSON, SurveyWorld
 from tests.support.wait_world import at_once
 
 SCANNER = "Mozilla/5.0 (compatible; Barracuda Sentinel)"
@@ -24,19 +27,22 @@ def asked(world: SurveyWorld, **fields: Any) -> tuple[str, str, str]:
     return survey, ada, world.token(world.mailbox()[-1])
 
 
-def test_a_get_of_every_link_of_a_mail_records_nothing(surveying: SurveyWorld) -> None:
-    survey, ada, token = asked(surveying)
+@pytest.mark.parametrize("agent", [PERSON, SCANNER, "", "Mozilla/5.0"])
+def test_a_get_of_every_link_of_a_mail_records_nothing(surveying: SurveyWorld, agent: str) -> None:
+    survey, ada, _token = asked(surveying)
     (mail,) = surveying.mailbox()
+    links = [urlsplit(unescape(url)) for url in re.findall(r'<a [^>]*href="([^"]*)"', mail["html"])]
+    assert Counter(link.path[:3] for link in links) == {"/s/": 11, "/u/": 1}
     before = {key: dict(row) for key, row in surveying.table.rows.items()}
-    for link in surveying.links(mail):
-        page = surveying.page(link)
+    for link in links:
+        page = surveying.page(f"{link.path}?{link.query}" if link.query else link.path, agent=agent)
         assert page.status == 200
-        score = link.rpartition("=")[2]
-        assert re.findall(r'value="(\d+)"\s+checked', page.text) == [score]
-    assert surveying.page(f"/s/{token}").status == 200
+        if link.query:
+            assert re.findall(r'value="(\d+)"\s+checked', page.text) == [link.query.removeprefix("score=")]
     assert surveying.table.rows == before
     assert surveying.figures(survey)["total_responses"] == 0
-    assert surveying.get(f"/v1/contacts/{ada}")["last_nps_score"] is None
+    profile = surveying.get(f"/v1/contacts/{ada}")
+    assert (profile["last_nps_score"], profile["unsubscribed_at"]) == (None, None)
 
 
 def test_the_page_takes_an_answer(surveying: SurveyWorld) -> None:

@@ -291,3 +291,45 @@ def test_a_deleted_contact_is_not_asked_and_is_in_no_figure(surveying: SurveyWor
     assert (surveying.rows(survey), surveying.rows(survey, "responses")) == ([], [])
     figures = surveying.figures(survey)
     assert (figures["total_sent"], figures["total_responses"], figures["by_day"]) == (0, 0, [])
+
+
+def test_a_mail_of_a_campaign_may_have_the_survey(surveying: SurveyWorld) -> None:
+    survey = surveying.survey(trigger={}, frequency_cap={"max_surveys_per_contact": 1})
+    ask = surveying.template(html="<p>{% if survey_link %}<a href='{{ survey_link }}'>Tell us</a>{% endif %}</p>")
+    campaign = surveying.lifecycle({"template_id": ask}, {"template_id": ask, "delay": "1d"})
+    ada = surveying.contact("ada")
+    surveying.track("ada", "signed_up")
+    surveying.advance(DAY)
+    _, second = (surveying.token(mail) for mail in surveying.mailbox())
+    assert [(row["cause"], row["state"], row["channels"]) for row in surveying.rows(survey)] == [
+        ("link", "sent", ["email"])
+    ]
+    surveying.press(second, score="8")
+    surveying.settle()
+    assert surveying.get(f"/v1/contacts/{ada}")["last_nps_score"] == 8
+    # The cap is reached by then, so the next mail has no link.
+    surveying.ok(surveying.client.patch(f"/v1/campaigns/{campaign}", {"reentry": True}))
+    surveying.track("ada", "signed_up")
+    assert surveying.links(surveying.mailbox()[2]) == []
+
+
+def test_a_template_of_ones_own_links_to_the_page(surveying: SurveyWorld) -> None:
+    own = surveying.template(
+        subject="{{ event.question }}",
+        html="<p>{% for n in event.scores %}<a href='{{ survey_link }}?score={{ n }}'>{{ n }}</a>{% endfor %}</p>",
+    )
+    surveying.survey(email_template_id=own, type="csat", question="How was it?")
+    surveying.contact("ada")
+    surveying.track("ada", "trial_expired")
+    (mail,) = surveying.mailbox()
+    assert mail["subject"] == "How was it?"
+    assert [link[-1] for link in surveying.links(mail)] == list("12345")
+
+
+def test_a_mail_that_cannot_be_made_leaves_the_widget(surveying: SurveyWorld) -> None:
+    survey, by_mail = surveying.survey(), surveying.survey(channels=["email"])
+    surveying.contact("ada")
+    surveying.ok(surveying.client.patch("/v1/settings", {"default_from_email": None}))
+    surveying.track("ada", "trial_expired")
+    assert surveying.rows(survey)[0]["channels"] == ["widget"]
+    assert surveying.states(by_mail) == [("skipped", "no_sender")]

@@ -302,6 +302,7 @@ def test_a_bus_that_dies_while_entries_move_moves_them_once(live_wait: WaitWorld
     rows = live_wait.entries(waitlist)
     assert [row["id"] for row in rows] == [made[n]["id"] for n in (0, 1, 2, 4)]
     assert rows[1]["contact_id"] == made[3]["contact_id"]
+    assert live_wait.tell_alike(waitlist)
 
 
 @pytest.mark.parametrize("number", range(16))

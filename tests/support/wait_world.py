@@ -12,6 +12,7 @@ from chalicelib.features.waitlists.schemas import BatchAnswer, EntryAnswer
 from chalicelib.flows.waitlists import approve, join
 from chalicelib.flows.waitlists.join import Asked
 from chalicelib.platform.idempotency import Receipt
+from chalicelib.platform.keys import contact_of
 from tests.support.client import Response
 from tests.support.mail_world import MailWorld
 
@@ -65,6 +66,25 @@ class WaitWorld(MailWorld):
 
     def approve(self, waitlist_id: str, entry_id: str) -> Any:
         return self.ok(self.client.post(f"/v1/waitlists/{waitlist_id}/entries/{entry_id}/approve", {}))
+
+    def tell_alike(self, waitlist_id: str) -> bool:
+        """True where the contacts' own rows tell of their entries what these say, and of no others."""
+        entries = {
+            row["contact_id"]: row for each in ("waiting", "approved") for row in self.entries(waitlist_id, status=each)
+        }
+        names = ("id", "referral_code", "status", "joined_at")
+        said = {contact_id: tuple(row[name] for name in names) for contact_id, row in entries.items()}
+        held = {
+            contact_of(key.pk): waitlists.held(self.tenant, waitlist_id, row)
+            for key, row in self.table.rows.items()
+            if key.sk == f"ENTRY#{waitlist_id}"
+        }
+        told = {
+            contact_id: (each.entry_id, each.code, each.status, clock.iso(each.joined_at))
+            for contact_id, each in held.items()
+            if each is not None
+        }
+        return told == said
 
     def stats(self, waitlist_id: str) -> dict[str, int]:
         """How many wait and how many were approved."""

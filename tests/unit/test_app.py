@@ -77,6 +77,12 @@ def test_a_worker_does_without_the_models_of_bodies_and_answers(worker: str) -> 
     assert done.stdout.split() == ["False"]
 
 
+def test_the_api_starts_without_what_renders_pages_and_mails() -> None:
+    code = "import app, sys; print('chalicelib.edge.pages' in sys.modules, 'liquid' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == ["True", "False"]
+
+
 @pytest.mark.parametrize("handler", ["", "app.app"])
 def test_the_api_and_the_local_server_have_all_routes(handler: str) -> None:
     assert "chalicelib.api.settings" in loaded_by(handler)

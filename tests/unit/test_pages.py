@@ -30,7 +30,7 @@ CUSTOM = SurveyForm(
         Question("used", "multiple_choice", "What do you use?", ["Mail", "Surveys", "Links"], values=["Mail", "Links"]),
     ]
 )
-PLACE = Place("Early birds", 3, 1_200, "ANN-ACME-K7F", "https://acme.test/r/ANN-ACME-K7F")
+PLACE = Place("Early birds", 3, 1_200, 3, "ANN-ACME-K7F", "https://acme.test/r/ANN-ACME-K7F")
 VOID = {"meta", "input", "br", "link", "img"}
 
 
@@ -84,7 +84,7 @@ def pages_of(words: str) -> list[Reply]:
         pages.survey(form, brand),
         pages.survey(SurveyForm(questions=asked), brand),
         pages.thanks(Thanks(1, words, f"https://acme.test/{words}", True, 0, words), brand),
-        pages.place(Place(words, 1, 2, words, f"https://acme.test/{words}"), brand),
+        pages.place(Place(words, 1, 2, 3, words, f"https://acme.test/{words}"), brand),
     ]
 
 
@@ -247,6 +247,8 @@ def test_a_link_that_is_none_of_the_web_is_not_one_to_follow() -> None:
 
 def test_a_place_in_a_waitlist() -> None:
     assert "1,200 people wait for Early birds." in Read(pages.place(PLACE, ACME)).text()
+    assert "brings you forward by 3 places." in Read(pages.place(PLACE, ACME)).text()
+    assert "forward" not in Read(pages.place(replace(PLACE, boost=0), ACME)).text()
     approved = Read(pages.place(replace(PLACE, position=None), ACME)).text()
     assert "You are in" in approved
     assert "wait for" not in approved

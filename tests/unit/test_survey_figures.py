@@ -113,8 +113,10 @@ def test_a_question_that_was_removed_still_tells_how_it_was_answered() -> None:
 
 
 def test_figures_of_a_month_are_told_by_day() -> None:
-    counts = ledger.on_day("2026-03-09", {"sent": 2, "s/9": 1}) | ledger.on_day("2026-03-10", {"sent": 1})
+    first = ledger.parts("2026-03-09", {"sent": 2, "s/9": 1, "q/why/n": 1, "q/why/o/A": 1})
+    counts = first.month | ledger.parts("2026-03-10", {"sent": 1}).month
     assert ledger.days(counts, "2026-03") == {"2026-03-09": {"sent": 2, "s/9": 1}, "2026-03-10": {"sent": 1}}
+    assert (first.whole, first.questions) == ({"sent": 2, "s/9": 1, "q/why/n": 1}, {"why": {"o/A": 1}})
 
 
 @pytest.mark.parametrize(
@@ -157,3 +159,12 @@ def test_what_a_correction_does_not_say_stays() -> None:
 
 def test_an_answer_of_spaces_says_nothing() -> None:
     assert intake.checked(CUSTOM, None, {"ease": 1, "why": "  "}) == {"ease": 1}
+
+
+def test_all_answers_together_have_a_bound() -> None:
+    questions = tuple(Question(f"q{n}", "text", "?") for n in range(20))
+    survey = Survey("s", "Long", "custom", "active", 0, 0, questions=questions)
+    assert len(intake.checked(survey, None, {"q1": "€" * 5_000, "q2": "€" * 5_000})) == 2
+    with pytest.raises(ValidationFailed) as refused:
+        intake.checked(survey, None, {f"q{n}": "€" * 5_000 for n in range(4)})
+    assert [each["field"] for each in refused.value.details] == ["answers"]

@@ -5,8 +5,9 @@ import pytest
 from chalicelib.core import clock, ids
 from chalicelib.features.waitlists.model import Entry, heir, joins_before, with_join
 from chalicelib.platform import entry_tokens
-from chalicelib.platform.entry_tokens import BadToken, Named
+from chalicelib.platform.entry_tokens import Named
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.token_text import BadToken
 
 NOW = 1_770_000_000_000
 TENANT = Tenant("proj_one")

@@ -122,18 +122,24 @@ class Thanks:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where somebody stands in a waitlist: `position` is None for who was approved, `waiting` is how many wait."""
+    """Where somebody stands in a waitlist.
+
+    `position` is None for who was approved, `waiting` is how many wait, and `boost` by how much a referral moves up.
+    """
 
     waitlist: str
     position: int | None
     waiting: int
+    boost: int
     referral_code: str
     share_url: str
 
     def shown(self) -> dict[str, Any]:
         """As the template reads it."""
         position = None if self.position is None else f"{self.position:,}"
-        return asdict(self) | {"position": position, "waiting": f"{self.waiting:,}", "is_alone": self.waiting == 1}
+        moves = f"{self.boost:,} {'place' if self.boost == 1 else 'places'}" if self.boost else None
+        told = {"position": position, "waiting": f"{self.waiting:,}", "is_alone": self.waiting == 1, "moves": moves}
+        return asdict(self) | told
 
 
 def _moment(ms: int | None) -> str | None:

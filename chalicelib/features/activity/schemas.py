@@ -228,20 +228,3 @@ class DecideQuery(Query):
     anonymous_id_camel: Annotated[
         str | None, Field(alias="anonymousId", max_length=256, description="`anonymous_id`.")
     ] = None
-
-
-class Widgets(Answer):
-    """What the widgets on a page show of this user."""
-
-    referral: dict[str, Any] = Field(default_factory=dict)
-    waitlist: dict[str, Any] = Field(default_factory=dict)
-
-
-class DecideAnswer(Answer):
-    """What is to be shown now; never a trait, an email or a score."""
-
-    surveys: list[dict[str, Any]] = Field(default_factory=list)
-    widgets: Widgets = Field(default_factory=Widgets)
-    feature_flags: dict[str, Any] = Field(default_factory=dict)
-    active_experiments: list[dict[str, Any]] = Field(default_factory=list)
-    request_id: str

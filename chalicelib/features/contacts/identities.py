@@ -40,6 +40,17 @@ def pointers(tenant: Tenant, names: Iterable[Names]) -> dict[Identity, Pointer]:
     return store.identity_pointers(tenant, {identity for each in names for identity in each.identities()})
 
 
+def name_keys(tenant: Tenant, names: Names) -> list[Key]:
+    """The rows that tell where these names point."""
+    return [store.identity_key(tenant, each) for each in names.identities()]
+
+
+def pointed(tenant: Tenant, names: Names, items: Mapping[Key, Item]) -> dict[Identity, str]:
+    """Where each of them points by these rows, if anywhere: to a contact, or to one that was merged since."""
+    found = zip(names.identities(), name_keys(tenant, names), strict=True)
+    return {name: str(items[key]["contact"]) for name, key in found if key in items}
+
+
 def keys(tenant: Tenant, found: Mapping[Identity, Pointer]) -> list[Key]:
     """The rows to read for a directory of these pointers."""
     return [store.contact_key(tenant, contact_id) for contact_id in {pointer.contact for pointer in found.values()}]

@@ -1,17 +1,19 @@
-"""The list of a project's contacts."""
+"""The list of a project's contacts, and how many there are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chalicelib.core import strict_json
 from chalicelib.features.contacts import store
 from chalicelib.features.contacts.model import MAX_CONTACT_BYTES, MAX_TRAIT_BYTES, Contact, Person, normal_email
 from chalicelib.features.contacts.names import Names
-from chalicelib.platform import cursor
+from chalicelib.platform import cursor, table
 from chalicelib.platform.keys import Tenant, contact_of, moment_sk
 from chalicelib.platform.listing import FIRST, LAST, Listed, Range, escaped_size, fill, within_answer
+from chalicelib.platform.table import ConditionFailed
 
 _BESIDE_TRAITS = 2 * (MAX_CONTACT_BYTES - MAX_TRAIT_BYTES)
+_COUNTED_AT_ONCE = 90
 _MEASURED_FROM = 5_000_000
 """Bytes that a page may have before it is worth to measure it."""
 
@@ -73,6 +75,23 @@ def ids_page(
 def oldest(tenant: Tenant) -> int | None:
     """When the oldest contact was created, in ms; None where there is none. An index, which lags."""
     return store.oldest(tenant)
+
+
+def count(tenant: Tenant) -> int:
+    """How many contacts the project has; lags a write by less than 2 s."""
+    return store.count(tenant)
+
+
+def count_changes(tenant: Tenant, contact_ids: Iterable[str], name: str, delta: int) -> None:
+    """Add `delta` to the project's count for each of the contacts, once for each contact and event name."""
+    waiting = list(dict.fromkeys(contact_ids))
+    while waiting:
+        some, waiting = waiting[:_COUNTED_AT_ONCE], waiting[_COUNTED_AT_ONCE:]
+        try:
+            table.transact(store.count_ops(tenant, dict.fromkeys(some, name), delta * len(some)))
+        except ConditionFailed as refused:
+            # Counted before: those are left out and the rest is tried again.
+            waiting = [contact_id for n, contact_id in enumerate(some) if n not in refused.failed] + waiting
 
 
 def _with_tag(found: Sequence[Person | None], tag: str | None) -> list[Person | None]:

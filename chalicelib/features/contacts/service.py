@@ -1,6 +1,6 @@
 """Public verbs of the contacts feature."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from chalicelib.features.contacts.rules import Directory
 from chalicelib.platform import outbox, table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Key, Tenant
-from chalicelib.platform.table import ConditionFailed, Item, Op
+from chalicelib.platform.table import Item, Op
 
 __all__ = [
     "Change",
@@ -61,11 +61,13 @@ __all__ = [
     "lost",
     "merge_traits",
     "merging",
+    "name_keys",
     "normal_email",
     "note_answer",
     "note_clash",
     "oldest",
     "pause_marketing",
+    "pointed",
     "pointers",
     "put",
     "read",
@@ -85,6 +87,8 @@ Filter = lists.Filter
 listing = lists.listing
 ids_page = lists.ids_page
 oldest = lists.oldest
+count = lists.count
+count_changes = lists.count_changes
 merge_traits = fold.merge_traits
 touch = fold.touch
 join_group = fold.join_group
@@ -93,6 +97,8 @@ absorbed = store.absorbed
 forget_absorbed = store.forget_absorbed
 see = fold.see
 pointers = identities.pointers
+name_keys = identities.name_keys
+pointed = identities.pointed
 keys = identities.keys
 directory = identities.directory
 directory_with_emails = identities.directory_with_emails
@@ -115,8 +121,6 @@ note_answer = fold.note_answer
 pause_marketing = fold.pause_marketing
 add_tags = fold.add_tags
 save = store.save
-
-_COUNTED_AT_ONCE = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,23 +317,6 @@ def merging(tenant: Tenant, contact_id: str, source_id: str, preference: Prefere
         *identities.stale_scores(tenant, contact, received.moment),
     ]
     return Merging(contact, ops, clash if is_news else None, overflow)
-
-
-def count(tenant: Tenant) -> int:
-    """How many contacts the project has; lags a write by less than 2 s."""
-    return store.count(tenant)
-
-
-def count_changes(tenant: Tenant, contact_ids: Iterable[str], name: str, delta: int) -> None:
-    """Add `delta` to the project's count for each of the contacts, once for each contact and event name."""
-    waiting = list(dict.fromkeys(contact_ids))
-    while waiting:
-        some, waiting = waiting[:_COUNTED_AT_ONCE], waiting[_COUNTED_AT_ONCE:]
-        try:
-            table.transact(store.count_ops(tenant, dict.fromkeys(some, name), delta * len(some)))
-        except ConditionFailed as refused:
-            # Counted before: those are left out and the rest is tried again.
-            waiting = [contact_id for n, contact_id in enumerate(some) if n not in refused.failed] + waiting
 
 
 def key(tenant: Tenant, contact_id: str) -> Key:

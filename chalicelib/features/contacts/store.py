@@ -32,6 +32,10 @@ def identity_pointers(tenant: Tenant, identities: Iterable[Identity]) -> dict[Id
     return {keys[key]: _pointer(item) for key, item in table.batch_get(keys).items()}
 
 
+def identity_key(tenant: Tenant, identity: Identity) -> Key:
+    return tenant.identity(identity.kind, identity.value)
+
+
 def contact_key(tenant: Tenant, contact_id: str) -> Key:
     return tenant.contact(contact_id)
 

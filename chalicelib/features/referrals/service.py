@@ -66,6 +66,11 @@ def catalog(tenant: Tenant, at_least: int = 0) -> Catalog:
     return _catalogs.at(tenant, definitions.version(tenant, at_least))
 
 
+def catalog_of(tenant: Tenant, item: Item | None) -> Catalog:
+    """The same, given the row of the definitions' version as it was just read."""
+    return _catalogs.at(tenant, definitions.version_in(item))
+
+
 def get(tenant: Tenant, program_id: str) -> Program:
     """The program. Raises NotFound."""
     found = store.load(tenant, program_id)
@@ -108,6 +113,19 @@ def channel_link(tenant: Tenant, contact_id: str, program_id: str, channel: str)
     """The contact's link of that program and channel."""
     item = table.get(tenant.channel(contact_id, program_id, channel))
     return None if item is None else link(tenant, item["link_id"])
+
+
+def channel_key(tenant: Tenant, contact_id: str, program_id: str, channel: str) -> Key:
+    """The row that names the contact's link of that program and channel."""
+    return tenant.channel(contact_id, program_id, channel)
+
+
+def code_of(tenant: Tenant, item: Item | None) -> str | None:
+    """The code of the link that such a row names; one more read where the row is of old and has no code."""
+    if item is None or "code" in item:
+        return None if item is None else str(item["code"])
+    known = link(tenant, item["link_id"])
+    return None if known is None else known.code
 
 
 def link(tenant: Tenant, link_id: str) -> Link | None:

@@ -4,7 +4,7 @@
 |---|---|
 | program | the fields of `model.Program`; `reward`, `referee_reward`, `tiers` and `limits` as JSON text |
 | `LINK` | the fields of `model.Link`; listed by its program |
-| `CHANNEL#…` | `link_id` |
+| `CHANNEL#…` | `link_id`, and its `code`, which rows of old lack |
 | `REFERRED#…` | the fields of `model.Attribution` |
 | `REFERRER#…` | the fields of `model.Standing`; `bonuses` by the tier as text; listed on the board |
 | `SOURCE#…` | `moments` of conversions, the latest, and `ttl` |
@@ -104,7 +104,7 @@ def put_link(tenant: Tenant, link: Link) -> list[Op]:
     attrs = {name: getattr(link, name) for name in Link.__slots__ if name != "id"}
     free = attr("PK").not_exists()
     return [
-        Put(tenant.channel(link.contact_id, link.program_id, link.channel), {"link_id": link.id}, free),
+        Put(tenant.channel(link.contact_id, link.program_id, link.channel), _named(link), free),
         Put(tenant.link(link.id), attrs | {"list_pk": entry.pk, "list_sk": entry.sk}, free),
     ]
 
@@ -138,7 +138,12 @@ def move_channel(tenant: Tenant, pointer: Key, link: Link, contact_id: str, *, i
     """Name the link as another contact's, beside the one that this has for the channel unless that `is_free`."""
     more = None if is_free else link.id
     key = tenant.channel(contact_id, link.program_id, link.channel, more)
-    return [Delete(pointer, attr("PK").exists()), Put(key, {"link_id": link.id}, attr("PK").not_exists())]
+    return [Delete(pointer, attr("PK").exists()), Put(key, _named(link), attr("PK").not_exists())]
+
+
+def _named(link: Link) -> dict[str, Any]:
+    """What a contact's row says of its link: with the code, so that who only shows that reads no other row."""
+    return {"link_id": link.id, "code": link.code}
 
 
 def count_conversion(tenant: Tenant, link_id: str, delta: int) -> Op:

@@ -109,6 +109,11 @@ def remind(survey: Survey | None, send: Send, obstacle: Reason | None, quiet_unt
     is_settled = send.reminder is not None or send.reminded_at is not None or send.not_reminded is not None
     if is_settled or not send.is_open(now) or (send.due_at is not None and send.due_at > now):
         return NotYet()
+    return by_mail(survey, obstacle, quiet_until, now)
+
+
+def by_mail(survey: Survey | None, obstacle: Reason | None, quiet_until: int, now: int) -> Decision:
+    """What becomes of a mail to a contact that was asked already: Ask where it goes."""
     if survey is None or survey.status == "archived":
         return Skip("archived")
     if survey.status != "active":

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from chalicelib.core import strict_json
 from chalicelib.core.errors import Detail, ValidationFailed, detail
-from chalicelib.features.surveys.model import MAX_COMMENT, RATINGS, Question, QuestionType, Survey
+from chalicelib.features.surveys.model import MAX_ANSWERS_BYTES, MAX_COMMENT, RATINGS, Question, QuestionType, Survey
 
 _UNANSWERED: tuple[Any, ...] = ("", [])
 
@@ -35,6 +36,9 @@ def checked(
             faults.append(detail(f"answers.{question.id}", "invalid", fault))
         else:
             given[question.id] = answer
+    if len(strict_json.dumps(given).encode()) > MAX_ANSWERS_BYTES:
+        message = f"The answers together have at most {MAX_ANSWERS_BYTES:,} bytes of JSON."
+        faults.append(detail("answers", "too_large", message))
     if survey.type == "custom" and not given and not faults:
         faults.append(detail("answers", "missing", "Answer at least one question."))
     if faults:

@@ -1,13 +1,13 @@
 """Figures of surveys: what each send and each response adds to them, and what they say. Pure.
 
-Counts are kept for all time and for each month; fields of a month begin with the day. A score is counted as it is, so
-that all figures follow from how often each was given: `sent`, `responses`, `s/<score>`, and of a custom survey for each
-question `q/<id>/n`, and `q/<id>/s/<rating>` or `q/<id>/o/<option>`.
+A score is counted as it is, so that all figures follow from how often each was given: `sent`, `responses`, `s/<score>`,
+and of a custom survey for each question `q/<id>/n`, and `q/<id>/s/<rating>` or `q/<id>/o/<option>`. Counts are kept for
+all time, for each question, and for each month, whose fields begin with the day.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from chalicelib.features.surveys.model import Category, Survey, Type, category_of
 
@@ -45,9 +45,35 @@ def negative(deltas: Mapping[str, int]) -> dict[str, int]:
     return {name: -delta for name, delta in deltas.items()}
 
 
-def on_day(day: str, deltas: Mapping[str, int]) -> dict[str, int]:
-    """The same as fields of the month; `day` is `YYYY-MM-DD`."""
-    return {f"{day[8:]}/{name}": delta for name, delta in deltas.items()}
+class Parts(NamedTuple):
+    """What is added to each counter of a survey: that of all time, that of the month, and those of its questions."""
+
+    whole: dict[str, int]
+    month: dict[str, int]
+    questions: dict[str, dict[str, int]]
+
+
+def parts(day: str, deltas: Mapping[str, int]) -> Parts:
+    """The counters that a change goes to; `day` is `YYYY-MM-DD`. What a question may be answered by is many fields, of
+    which no row could hold those of all questions and days."""
+    found = Parts({}, {}, {})
+    for name, delta in deltas.items():
+        kind, _, rest = name.partition("/")
+        if kind != "q":
+            found.whole[name] = delta
+            found.month[f"{day[8:]}/{name}"] = delta
+            continue
+        question_id, _, how = rest.partition("/")
+        if how == "n":
+            found.whole[name] = delta
+        else:
+            found.questions.setdefault(question_id, {})[how] = delta
+    return found
+
+
+def question_ids(counts: Mapping[str, int]) -> list[str]:
+    """The questions that the counts of all time tell of."""
+    return sorted({name.split("/")[1] for name in counts if name.startswith("q/")})
 
 
 def _chosen(answer: Any) -> list[str]:
@@ -111,8 +137,8 @@ class OfQuestion:
 def of_questions(survey: Survey, counts: Mapping[str, int]) -> list[OfQuestion]:
     """The questions in their order, those behind that were removed since they were answered."""
     known = [each.id for each in survey.questions]
-    asked = {name.split("/")[1] for name in counts if name.startswith("q/")}
-    return [_of_question(each, survey, counts) for each in [*known, *sorted(asked - set(known))]]
+    removed = [each for each in question_ids(counts) if each not in known]
+    return [_of_question(each, survey, counts) for each in [*known, *removed]]
 
 
 def _of_question(question_id: str, survey: Survey, counts: Mapping[str, int]) -> OfQuestion:

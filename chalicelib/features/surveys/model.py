@@ -13,6 +13,9 @@ MAX_OPTIONS: Final = 20
 MAX_COMMENT: Final = 5_000
 """Characters of a comment, and of the answer to an open question."""
 
+MAX_ANSWERS_BYTES: Final = 48 * 1024
+"""Of all answers to a custom survey as JSON: the table and the bus carry them whole."""
+
 ANSWERABLE: Final = 90 * clock.DAY
 """For how long a send can be answered."""
 
@@ -375,14 +378,11 @@ def _of_questions(survey: Survey) -> list[tuple[str, str]]:
         found = [] if survey.question else [("question", "An nps or csat survey asks a question.")]
         return found + ([("questions", "They are of custom surveys.")] if survey.questions else [])
     found = [] if survey.questions else [("questions", "A custom survey has questions.")]
-    for name in ("question", "follow_up"):
-        if getattr(survey, name) is not None:
-            found.append((name, "It is of nps and csat surveys; a custom one has questions."))
-    seen: set[str] = set()
+    if survey.follow_up is not None:
+        found.append(("follow_up", "It is of nps and csat surveys; a custom one has questions."))
+    twice = [n for n, each in enumerate(survey.questions) if each.id in {one.id for one in survey.questions[:n]}]
+    found += [(f"questions.{n}.id", "Two questions have the same id.") for n in twice]
     for n, each in enumerate(survey.questions):
-        if each.id in seen:
-            found.append((f"questions.{n}.id", "Two questions have the same id."))
-        seen.add(each.id)
         is_choice = each.type in ("single_choice", "multiple_choice")
         if is_choice and (len(each.options) < 2 or len(set(each.options)) != len(each.options)):
             found.append((f"questions.{n}.options", "A choice has at least two options, no two of them alike."))

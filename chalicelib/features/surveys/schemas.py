@@ -183,7 +183,11 @@ class NewSurvey(Body):
     name: Name
     type: Type
     question: Annotated[
-        Text | None, Field(examples=["How likely are you to recommend us to a friend or colleague?"])
+        Text | None,
+        Field(
+            description="What is asked; of a custom survey what stands above its questions.",
+            examples=["How likely are you to recommend us to a friend or colleague?"],
+        ),
     ] = None
     follow_up: Annotated[Text | None, Field(examples=["What could we do better?"])] = None
     questions: Annotated[list[QuestionBody], Field(max_length=MAX_QUESTIONS, description="Of a custom survey.")] = (

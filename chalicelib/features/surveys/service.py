@@ -262,14 +262,22 @@ def _page(
 
 
 def tally(tenant: Tenant, survey_id: str, day: str, deltas: Mapping[str, int], told_by: str) -> None:
-    """Count in the survey's figures, and in those of the month, what the event tells; each event once."""
-    counters.tally(tenant, _counter(survey_id), {told_by: deltas})
-    counters.tally(tenant, _counter(survey_id, day[:7]), {told_by: ledger.on_day(day, deltas)})
+    """Count in the survey's figures, in those of the month, and of its questions, what is told; each once."""
+    parts = ledger.parts(day, deltas)
+    to = {_counter(survey_id): parts.whole, _counter(survey_id, day[:7]): parts.month}
+    to |= {_of_question(survey_id, question_id): fields for question_id, fields in parts.questions.items()}
+    for counter, fields in to.items():
+        if fields:
+            counters.tally(tenant, counter, {told_by: fields})
 
 
 def counts(tenant: Tenant, survey_id: str) -> dict[str, int]:
     """All that is counted of a survey; lags by less than 2 s."""
-    return counters.tallied(tenant, _counter(survey_id))
+    counted = counters.tallied(tenant, _counter(survey_id))
+    names = {_of_question(survey_id, each): each for each in ledger.question_ids(counted)}
+    for counter, fields in counters.tallied_each(tenant, names).items():
+        counted |= {f"q/{names[counter]}/{how}": n for how, n in fields.items()}
+    return counted
 
 
 def figures(survey: Survey, counted: Mapping[str, int]) -> tuple[Figures, list[OfQuestion]]:
@@ -295,6 +303,11 @@ def _months(first: str, last: str) -> list[str]:
         found.append(name)
         year, month = (year + 1, 1) if month == 12 else (year, month + 1)
     return found
+
+
+def _of_question(survey_id: str, question_id: str) -> str:
+    """The counter of one question's answers."""
+    return f"SRVY#{survey_id}#Q#{question_id}"
 
 
 def _counter(survey_id: str, month: str | None = None) -> str:

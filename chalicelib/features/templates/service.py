@@ -43,7 +43,7 @@ SAMPLE: dict[str, Any] = {
     "project": {"name": "Acme", "domain": "acme.com", "sender_name": "Acme", "postal_address": "1 Main Street"},
     "unsubscribe_url": "https://example.com/u/preview",
     "referral_link": "https://example.com/r/ALICE-ACME-7K2",
-    "survey_link": None,
+    "survey_link": "https://example.com/s/preview",
 }
 """What templates are tried with when they are saved. The link leads nowhere: nobody gets this mail."""
 

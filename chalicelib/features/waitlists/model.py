@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from chalicelib.core import clock
 
@@ -91,6 +91,16 @@ class Entry:
     def with_message(self, kind: MailKind, claimed: Claimed | None) -> "Entry":
         """The entry with that message claimed for the mail, or with none."""
         return replace(self, welcome=claimed) if kind == "welcome" else replace(self, invite=claimed)
+
+
+class Held(NamedTuple):
+    """An entry as its contact's own row tells of it."""
+
+    waitlist_id: str
+    entry_id: str
+    code: str
+    status: Status
+    joined_at: int
 
 
 @dataclass(frozen=True, slots=True)

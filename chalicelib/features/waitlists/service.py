@@ -27,7 +27,7 @@ from chalicelib.features.waitlists.model import (
 from chalicelib.features.waitlists.order import Leaf, Moved, Order
 from chalicelib.features.waitlists.store import Parts as Parts
 from chalicelib.platform import cursor, definitions, mail_queue, table
-from chalicelib.platform.keys import Tenant
+from chalicelib.platform.keys import Key, Tenant
 from chalicelib.platform.secrets import derive
 from chalicelib.platform.table import ConditionFailed, Delete, Op
 
@@ -52,6 +52,7 @@ removal = store.removal
 pointed = store.pointed
 all_pointed = store.all_pointed
 point = store.point
+held = store.held
 unpoint = store.unpoint
 order_ops = store.order_ops
 raise_approved = store.raise_approved
@@ -91,6 +92,11 @@ def all_of(tenant: Tenant, version: int | None = None) -> list[Waitlist]:
     """All waitlists, the oldest first; one consistent read where this instance knows them already, and none where the
     version of the definitions was just read."""
     return _catalogs.at(tenant, definitions.version(tenant) if version is None else version)
+
+
+def pointer_key(tenant: Tenant, contact_id: str, waitlist_id: str) -> Key:
+    """The row that tells of the contact's entry in the waitlist."""
+    return tenant.entry_of(contact_id, waitlist_id)
 
 
 def get(tenant: Tenant, name: str, version: int | None = None) -> Waitlist:

@@ -7,7 +7,7 @@
 | entry | the fields of `model.Entry`; it stands among those who wait, or among those who were approved |
 | root of an order | `children` as a list of `[id, size]`, `approved` and `left` as counts, `version` |
 | node, leaf | the fields of `order.Branch` and `order.Leaf`; `children` as above |
-| a contact's entry | `entry_id` |
+| a contact's entry | `entry_id`, and of the entry `code`, `status`, `joined_at`, which rows of old lack |
 | joins from one address | `moments`, `ttl` |
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.core.errors import NotFound
-from chalicelib.features.waitlists.model import Entry, Status, Waitlist
+from chalicelib.features.waitlists.model import Entry, Held, Status, Waitlist
 from chalicelib.features.waitlists.order import ROOT, Branch, Child, Leaf, Moved, Order, Tail
 from chalicelib.platform import table
 from chalicelib.platform.keys import Key, Tenant
@@ -132,10 +132,12 @@ def entries(tenant: Tenant, waitlist_id: str, status: Status, limit: int, after:
     return [entry(waitlist_id, item) for item in page.items]
 
 
-def point(tenant: Tenant, contact_id: str, waitlist_id: str, ident: str, *, over: str | None = None) -> Op:
-    """Write which entry a contact has in a waitlist; refused where it has one, or another one than `over`."""
+def point(tenant: Tenant, known: Entry, *, over: str | None = None) -> Op:
+    """Write that the contact has this entry in the waitlist, with what is shown of it without reading the entry;
+    refused where it has one, or another one than `over`."""
     unchanged = attr("PK").not_exists() if over is None else attr("entry_id").eq(over)
-    return Put(tenant.entry_of(contact_id, waitlist_id), {"entry_id": ident}, unchanged)
+    told = {"entry_id": known.id, "code": known.codes[0], "status": known.status, "joined_at": known.joined_at}
+    return Put(tenant.entry_of(known.contact_id, known.waitlist_id), told, unchanged)
 
 
 def unpoint(tenant: Tenant, contact_id: str, waitlist_id: str, ident: str) -> Op:
@@ -146,6 +148,14 @@ def pointed(tenant: Tenant, contact_id: str, waitlist_id: str) -> str | None:
     """The id of the contact's entry in the waitlist."""
     item = table.get(tenant.entry_of(contact_id, waitlist_id))
     return None if item is None else str(item["entry_id"])
+
+
+def held(tenant: Tenant, waitlist_id: str, item: Item) -> Held | None:
+    """The entry that such a row tells of; it is read where the row is of old, None where it has left meanwhile."""
+    if "code" in item:
+        return Held(waitlist_id, item["entry_id"], item["code"], item["status"], item["joined_at"])
+    known = load_entry(tenant, waitlist_id, item["entry_id"])
+    return None if known is None else Held(waitlist_id, known.id, known.codes[0], known.status, known.joined_at)
 
 
 def all_pointed(tenant: Tenant, contact_id: str) -> dict[str, str]:

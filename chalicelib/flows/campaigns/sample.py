@@ -111,4 +111,14 @@ def _composed(tenant: Tenant, campaign_id: str, step_index: int, address: str, n
     event = compose.event_tags(_SAMPLE, now, {})
     link = None if like is None else referral_link.known_url(tenant, like.id, project)
     link = link or str(templates.SAMPLE["referral_link"])
-    return compose.run(tenant, template, reader, project, event, now, subject=step.subject, referral_link=link)
+    return compose.run(
+        tenant,
+        template,
+        reader,
+        project,
+        event,
+        now,
+        subject=step.subject,
+        referral_link=link,
+        survey_link=str(templates.SAMPLE["survey_link"]),
+    )

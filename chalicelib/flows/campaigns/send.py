@@ -27,7 +27,7 @@ from chalicelib.flows.campaigns.standing import Standing
 from chalicelib.platform import mail, outbox, table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Check, Op, attr
-from chalicelib.readings import compose, doubt, eligibility, outcome, referral_link
+from chalicelib.readings import compose, doubt, eligibility, outcome, referral_link, survey_link
 from chalicelib.readings.compose import Composed
 
 _WAITED_FOR = 1_500
@@ -108,6 +108,7 @@ def _send_in_turn(tenant: Tenant, at: Position, decided: Send) -> None:
     cause, subject = at.run.cause, decided.step.subject
     template = templates.find(tenant, decided.step.template_id, at.read.catalog.version)
     names_link = template is not None and template.reads("referral_link", subject)
+    names_survey = template is not None and template.reads("survey_link", subject)
     composed = compose.run(
         tenant,
         template,
@@ -117,6 +118,7 @@ def _send_in_turn(tenant: Tenant, at: Position, decided: Send) -> None:
         at.now,
         subject=subject,
         referral_link=referral_link.url(tenant, at.contact, at.read.project, at.now) if names_link else None,
+        survey_link=survey_link.url(tenant, at.contact, at.read.project, at.now) if names_survey else None,
     )
     if not isinstance(composed, Composed):
         _fail(tenant, at, decided, composed)

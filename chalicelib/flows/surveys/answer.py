@@ -117,21 +117,27 @@ def by_contact(tenant: Tenant, survey_id: str, contact_id: str, given: Given, re
 
 def _by_contact(tenant: Tenant, survey_id: str, contact_id: str, given: Given, receipt: Receipt) -> Taken:
     survey = surveys.get(tenant, survey_id)
-    contact = contacts.get(tenant, contact_id)
+    # Read before its sends are: what is answered beside this since then is seen by the version of what it was sent.
+    at = standing.read(tenant, contact_id, survey_id, "")
+    if at is None or at.contact.id != contact_id:
+        contacts.get(tenant, contact_id)  # tells what it was merged into
+        raise NotFound("There is no such contact.")
     if survey.status not in ("active", "paused"):
         raise Conflict(f"A survey that is {survey.status} takes no answers.")
     now = projects.now(tenant)
-    own = surveys.sends_of(tenant, contact.id, survey_id)
+    own = surveys.sends_of(tenant, contact_id, survey_id)
     open_sends = [each for each in own if each.is_open(now)]
     answered = [each for each in own if each.answered_at is not None and now < each.answered_at + CORRECTABLE]
     chosen = max(
         open_sends or answered, key=lambda each: (each.sent_at or 0, each.answered_at or 0, each.id), default=None
     )
-    send = chosen or _made(survey, contact.id, now)
-    at = standing.read(tenant, contact.id, survey_id, send.id)
-    if at is None or at.survey is None:
+    if chosen is None:
+        made = _made(survey, contact_id, now)
+        return _take(tenant, at, made, given, receipt, now, shows_contact=True)
+    at = standing.read(tenant, contact_id, survey_id, chosen.id)
+    if at is None:
         raise NotFound("There is no such contact.")
-    return _take(tenant, at, at.send or send, given, receipt, now, shows_contact=True)
+    return _take(tenant, at, _known(at.send), given, receipt, now, shows_contact=True)
 
 
 def _made(survey: Survey, contact_id: str, now: int) -> Send:

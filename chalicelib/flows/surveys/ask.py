@@ -129,13 +129,19 @@ def _leave(tenant: Tenant, at: Standing, send: Send, wanted: SurveyMail, decided
 
 
 def _mail_again(tenant: Tenant, at: Standing, send: Send, wanted: SurveyMail, now: int) -> None:
-    """Send the mail of a contact that was asked already; it is left out where there is an obstacle by now."""
-    if at.survey is None or standing.obstacle(tenant, at, now) is not None:
-        return
-    letter = _letter(at, at.survey, wanted, now)
-    mail = letters.composed(tenant, letter)
-    if isinstance(mail, Composed) and letters.has_turn(tenant, wanted):
-        _hand_over(tenant, letter, mail, _claiming(tenant, at, send, wanted))
+    """Send the mail of a contact that was asked already, where the survey and quiet hours let it go by now; it is left
+    out where there is an obstacle."""
+    quiet = quiet_until(eligibility.quiet(at.project), now)
+    decided = decision.by_mail(at.survey, standing.obstacle(tenant, at, now), quiet, now)
+    if isinstance(decided, Hold):
+        letters.queue_again(tenant, wanted, decided.until - now)  # the send's one timer is that of its reminder
+    elif isinstance(decided, Paused):
+        _leave(tenant, at, send, wanted, decided, now)
+    elif isinstance(decided, Ask) and at.survey is not None:
+        letter = _letter(at, at.survey, wanted, now)
+        mail = letters.composed(tenant, letter)
+        if isinstance(mail, Composed) and letters.has_turn(tenant, wanted):
+            _hand_over(tenant, letter, mail, _claiming(tenant, at, send, wanted))
 
 
 def _remind(tenant: Tenant, at: Standing, send: Send, wanted: SurveyMail, now: int) -> None:

@@ -28,7 +28,7 @@ from chalicelib.readings import referral_link
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The response that something follows from, as it was read, and the category that it had when this was told."""
+    """The response that something follows from, as it was read; `event` has what it said when this was told."""
 
     at: Standing
     survey: Survey
@@ -40,6 +40,10 @@ class _Answer:
     @property
     def category(self) -> str:
         return str(self.event.data["category"])
+
+    @property
+    def score(self) -> int | None:
+        return None if self.event.data["score"] is None else int(self.event.data["score"])
 
 
 def run(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
@@ -69,7 +73,6 @@ def effect_ops(
         "effect": effect.name,
         "outcome": effect.outcome,
         "category": effect.category,
-        "score": before.score,
         "survey_id": before.survey_id,
         "response_id": before.id,
         **(said or {}),
@@ -88,7 +91,7 @@ def _commit(
     ops: Sequence[Op],
 ) -> None:
     effect = Effect(name, about, answer.category, outcome, answer.now)
-    after, told = effect_ops(tenant, answer.response, effect, said)
+    after, told = effect_ops(tenant, answer.response, effect, {"score": answer.score, **said})
     table.transact([surveys.save_response(tenant, after), *told, *ops])
 
 
@@ -127,8 +130,8 @@ def _start_campaign(tenant: Tenant, answer: _Answer) -> None:
             "survey_id": response.survey_id,
             "survey_name": answer.survey.name,
             "response_id": response.id,
-            "score": response.score,
-            "comment": response.comment,
+            "score": answer.score,
+            "comment": answer.event.data["comment"],
             "category": answer.category,
         },
     }

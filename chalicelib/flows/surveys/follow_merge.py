@@ -84,7 +84,8 @@ def _settled(tenant: Tenant, own: Surveyed, theirs: Send) -> tuple[Send, list[Op
     """A send that waits, as it is beside the one that waits for the heir, and what else is to be written."""
     waiting_id = own.waiting.get(theirs.survey_id)
     key = surveys.send_key(tenant, own.contact_id, theirs.survey_id, waiting_id or "")
-    ours = None if waiting_id is None else surveys.send(tenant, table.get(key))
+    # One that somebody else has moved since it was read is no other one: this is refused then.
+    ours = None if waiting_id in (None, theirs.id) else surveys.send(tenant, table.get(key))
     if ours is None or ours.state != "waiting":
         return theirs, [surveys.save_surveyed(tenant, own.waits(theirs.survey_id, theirs.id))]
     if is_after(theirs, ours):

@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from chalicelib.core import clock
 from chalicelib.features.contacts.model import Contact
+from chalicelib.features.messaging import model as messages
 from chalicelib.features.messaging import service as messaging
 from chalicelib.features.messaging.model import Message
 from chalicelib.features.projects.model import Project
@@ -19,48 +21,52 @@ from chalicelib.features.surveys.model import Mail, Survey
 from chalicelib.features.surveys.service import SurveyMail
 from chalicelib.features.templates import service as templates
 from chalicelib.features.templates.model import Template
-from chalicelib.platform import definitions, survey_tokens, table
-from chalicelib.platform.config import settings
+from chalicelib.platform import definitions, table
 from chalicelib.platform.keys import Tenant
-from chalicelib.platform.survey_tokens import Token
 from chalicelib.platform.table import Op
-from chalicelib.readings import compose, outcome
+from chalicelib.readings import compose, outcome, survey_link
+from chalicelib.readings import referral_link as links
 from chalicelib.readings.compose import Composed
 
-_AGAIN_S: Final = 60
+_AGAIN: Final = clock.MINUTE
 """How long a mail waits that the mail service did not take for the time being."""
 
-LABELS: Final = {
-    "nps": ("Not at all likely", "Extremely likely"),
-    "csat": ("Very dissatisfied", "Very satisfied"),
-    "custom": ("", ""),
-}
-"""What the lowest and the highest score of each type say."""
+_DELAY_MAX_S: Final = 900
 
+_FRAME = (
+    '<div style="max-width:36em;margin:0 auto;padding:16px;color:#1a1a1a;line-height:1.5;'
+    'font-family:-apple-system,BlinkMacSystemFont,Segoe UI,Helvetica,Arial,sans-serif">'
+)
 _BUTTON = (
-    "display:inline-block;min-width:1.5em;margin:2px;padding:10px 8px;border:1px solid #595959;border-radius:6px;"
-    "color:#1a1a1a;text-align:center;text-decoration:none"
+    "display:inline-block;box-sizing:border-box;width:44px;margin:0 2px 8px 0;padding:9px 0;border:1px solid #595959;"
+    "border-radius:8px;color:#1a1a1a;text-align:center;text-decoration:none;font-weight:bold"
+)
+_WIDE = (
+    "display:inline-block;padding:12px 20px;border-radius:8px;background:#1a1a1a;color:#ffffff;text-decoration:none;"
+    "font-weight:bold"
 )
 _ASK = (
+    f"{_FRAME}"
     "<p>Hello{% if contact.traits.name %} {{ contact.traits.name }}{% endif %},</p>"
     "{% if event.properties.scores.size > 0 %}"
-    "<p><strong>{{ event.properties.question }}</strong></p>"
-    "<p>{% for score in event.properties.scores %}"
+    '<p style="font-size:20px;line-height:1.3;font-weight:bold">{{ event.properties.question }}</p>'
+    '<p style="margin:0">{% for score in event.properties.scores %}'
     f'<a href="{{{{ survey_link }}}}?score={{{{ score }}}}" style="{_BUTTON}">{{{{ score }}}}</a> '
     "{% endfor %}</p>"
-    "<p>{{ event.properties.scores.first }} = {{ event.properties.lowest }}, "
-    "{{ event.properties.scores.last }} = {{ event.properties.highest }}</p>"
+    '<p style="margin-top:0;color:#595959;font-size:14px">{{ event.properties.scores.first }}: '
+    "{{ event.properties.lowest }}. {{ event.properties.scores.last }}: {{ event.properties.highest }}.</p>"
     "{% else %}"
-    "<p>may we ask you a few questions?</p>"
-    '<p><a href="{{ survey_link }}">Answer: {{ event.properties.survey_name }}</a></p>'
+    "<p>{{ event.properties.question | default: 'May we ask you a few questions?' }}</p>"
+    f'<p><a href="{{{{ survey_link }}}}" style="{_WIDE}">Answer the questions</a></p>'
     "{% endif %}"
-    "<p>Thank you, {{ project.name }}</p>"
+    "<p>Thank you<br>{{ project.sender_name | default: project.name }}</p></div>"
 )
 _REFERRAL = (
+    f"{_FRAME}"
     "<p>Hello{% if contact.traits.name %} {{ contact.traits.name }}{% endif %},</p>"
     "<p>thank you for your kind answer. If you know somebody who would like {{ project.name }} too, this is your own "
     "link to share:</p>"
-    '<p><a href="{{ referral_link }}">{{ referral_link }}</a></p>'
+    '<p><a href="{{ referral_link }}">{{ referral_link }}</a></p></div>'
 )
 
 
@@ -92,17 +98,14 @@ class Letter:
     now: int
 
 
-def link(tenant: Tenant, contact_id: str, survey_id: str, send_id: str) -> str:
-    """The address of the page on which a send is answered."""
-    return f"{settings().public_url}/s/{survey_tokens.make(Token(tenant, contact_id, survey_id, send_id))}"
-
-
 def composed(tenant: Tenant, letter: Letter, referral_link: str | None = None) -> Composed | str:
     """The mail, or a word for why it can't be made."""
     survey, mail = letter.survey, letter.wanted.mail
     template: Template | None = _BUILT_IN[mail]
     if mail != "referral" and survey.email_template_id is not None:
         template = templates.find(tenant, survey.email_template_id, definitions.version(tenant))
+    if template is not None and referral_link is None and template.reads("referral_link", survey.subject):
+        referral_link = links.url(tenant, letter.contact, letter.project, letter.now)
     return compose.run(
         tenant,
         template,
@@ -112,12 +115,12 @@ def composed(tenant: Tenant, letter: Letter, referral_link: str | None = None) -
         letter.now,
         subject=survey.subject if mail == "ask" else None,
         referral_link=referral_link,
-        survey_link=link(tenant, letter.contact.id, survey.id, letter.wanted.send_id),
+        survey_link=survey_link.page(survey_link.token(tenant, letter.contact.id, survey.id, letter.wanted.send_id)),
     )
 
 
 def _tags(survey: Survey, mail: Mail) -> dict[str, Any]:
-    lowest, highest = LABELS[survey.type]
+    lowest, highest = survey_link.LABELS[survey.type]
     return {
         "survey_id": survey.id,
         "survey_name": survey.name,
@@ -156,17 +159,31 @@ def hand_over(
         _release(tenant, letter, claimed, release)
 
 
+def queue_again(tenant: Tenant, wanted: SurveyMail, wait: int = _AGAIN) -> None:
+    """Queue a mail that can't go now for `wait` ms later, or as long as a queue can wait; it is judged again then."""
+    delay_s = min(-(-wait // clock.SECOND), _DELAY_MAX_S)
+    surveys.dispatch(tenant, [replace(wanted, turn=None)], delay_s=delay_s)
+
+
 def _release(tenant: Tenant, letter: Letter, claimed: Message, release: Callable[[Message], Op | None]) -> None:
     def act() -> bool:
         known = messaging.load(tenant, claimed.contact_id, claimed.id)
         freed = None if known is None or known.status != "sending" else release(claimed)
         if known is None or freed is None:
+            # It was told as one in doubt, or what it is of has gone: nothing sends it any more.
+            messaging.amend(
+                tenant,
+                claimed.contact_id,
+                claimed.id,
+                lambda one: messages.refused(one, letter.now, "throttled"),
+                letter.now,
+            )
             return False
         table.transact([messaging.removal(tenant, known), freed])
         return True
 
     if surveys.retried(act):
-        surveys.dispatch(tenant, [replace(letter.wanted, turn=None)], delay_s=_AGAIN_S)
+        queue_again(tenant, letter.wanted)
 
 
 def _message(letter: Letter, mail: Composed) -> Message:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from chalicelib.features.codes import service as codes
 from chalicelib.features.messaging import service as messaging
@@ -19,6 +20,8 @@ from chalicelib.platform.table import Op
 from chalicelib.readings import doubt, referral_link
 from chalicelib.readings.compose import Composed
 
+_SENT: Final = "sent"
+
 
 def send(tenant: Tenant, at: Standing, wanted: SurveyMail, now: int) -> None:
     """Send the mail, unless that was begun before; one that can't be sent is told on the timeline, with why."""
@@ -29,16 +32,21 @@ def send(tenant: Tenant, at: Standing, wanted: SurveyMail, now: int) -> None:
     if response.mail is not None:
         doubt.note(tenant, messaging.load(tenant, *response.mail), now)
         return
-    if response.effect("referral_mail") is not None:
+    told = response.effect("referral_mail")
+    if told is not None and told.outcome != _SENT:
         return
     reason = standing.obstacle(tenant, at, now)
+    if reason == "paused_marketing":
+        # The answer itself may have paused it a moment ago or after; what it has caused is sent, as its campaign is.
+        reason = None
     mail = None if reason is not None else _composed(tenant, at, at.survey, issued, wanted, now)
     if isinstance(mail, Composed):
         if letters.has_turn(tenant, wanted):
             _hand_over(tenant, at, Letter(wanted, at.survey, at.contact, at.project, now), mail, issued)
         return
-    after, told = effects.effect_ops(tenant, response, _mailed(issued, reason or mail or "no_link", now))
-    table.transact([surveys.save_response(tenant, after), *told])
+    ended = _mailed(issued, reason or mail or "no_link", now)
+    after, ops = effects.effect_ops(tenant, response.without("referral_mail"), ended)
+    table.transact([surveys.save_response(tenant, after), *ops])
 
 
 def _mailed(issued: Effect, how: str, now: int) -> Effect:
@@ -58,8 +66,10 @@ def _composed(
 
 def _hand_over(tenant: Tenant, at: Standing, letter: Letter, mail: Composed, issued: Effect) -> None:
     def ops(message: Message) -> Sequence[Op]:
-        response = _response(at)
-        after, told = effects.effect_ops(tenant, response, _mailed(issued, "sent", letter.now))
+        after, told = _response(at), list[Op]()
+        # One that was claimed before and surely not sent was told of then.
+        if after.effect("referral_mail") is None:
+            after, told = effects.effect_ops(tenant, after, _mailed(issued, _SENT, letter.now))
         after = replace(after, mail=(message.contact_id, message.id))
         return [standing.unchanged(tenant, at), surveys.save_response(tenant, after), *told]
 
@@ -68,7 +78,7 @@ def _hand_over(tenant: Tenant, at: Standing, letter: Letter, mail: Composed, iss
         response = None if stands is None else stands.response
         if response is None or response.mail != (claimed.contact_id, claimed.id):
             return None
-        return surveys.save_response(tenant, replace(response.without("referral_mail"), mail=None))
+        return surveys.save_response(tenant, replace(response, mail=None))
 
     letters.hand_over(tenant, letter, mail, ops, release)
 

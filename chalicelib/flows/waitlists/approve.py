@@ -1,7 +1,7 @@
 """Approve who waits: one entry, or so many of them. Each leaves the queue in one transaction with the event that tells
 of it, and which sends the invite; so nobody is approved twice, and everybody who is approved is invited.
 
-Many are approved in transactions of up to 30. With an Idempotency-Key each of them also writes the answer so far: after
+Many are approved in transactions of up to 23. With an Idempotency-Key each of them also writes the answer so far: after
 a death between two the same call is answered with those who were approved until then, and approves nobody.
 """
 
@@ -24,8 +24,8 @@ from chalicelib.platform.keys import Tenant
 from chalicelib.platform.table import Op
 
 _OK = 200
-_AT_ONCE: Final = 30
-_OPS_OF_EACH: Final = 3
+_AT_ONCE: Final = 23
+_OPS_OF_EACH: Final = 4
 _OPS_BESIDE: Final = 4
 """The root, the answer, and a leaf and a node that the next entry may bring in."""
 
@@ -138,7 +138,8 @@ def _leaving(tenant: Tenant, order: Order, known: Entry, now: int) -> list[Op]:
         "approved_at": now,
     }
     told = outbox.emit(tenant, events.ENTRY_APPROVED, data, now)
-    return [*waitlists.transferred(tenant, known, known.approved(now)), told]
+    after = known.approved(now)
+    return [*waitlists.transferred(tenant, known, after), waitlists.point(tenant, after, over=known.id), told]
 
 
 def _answer(done: Sequence[EntryAnswer]) -> dict[str, Any]:

@@ -56,10 +56,11 @@ def _entry(tenant: Tenant, contact_id: str, waitlist_id: str) -> Entry | None:
 
 
 def _moved(tenant: Tenant, theirs: Entry, heir: Contact) -> list[Op]:
+    moved = replace(theirs, contact_id=heir.id)
     return [
         waitlists.unpoint(tenant, theirs.contact_id, theirs.waitlist_id, theirs.id),
-        waitlists.point(tenant, heir.id, theirs.waitlist_id, theirs.id),
-        waitlists.save(tenant, replace(theirs, contact_id=heir.id)),
+        waitlists.point(tenant, moved),
+        waitlists.save(tenant, moved),
         *_leading(tenant, theirs.codes[: leave.CODES_AT_ONCE], heir),
     ]
 
@@ -75,7 +76,7 @@ def _joined(tenant: Tenant, ours: Entry, theirs: Entry, heir: Contact) -> list[O
     left = 1 if goes.leaf is not None else 0
     return [
         waitlists.unpoint(tenant, theirs.contact_id, ours.waitlist_id, theirs.id),
-        waitlists.point(tenant, ours.contact_id, ours.waitlist_id, stays.id, over=ours.id),
+        waitlists.point(tenant, stays, over=ours.id),
         waitlists.removal(tenant, goes),
         waitlists.save(tenant, stays),
         *_leading(tenant, theirs.codes[: leave.CODES_AT_ONCE], heir),

@@ -123,7 +123,7 @@ class _Joining:
         ops: list[Op] = [
             codes.claim_op(self.tenant, owner),
             Check(contacts.key(self.tenant, contact.id), attr("version").eq(contact.version)),
-            waitlists.point(self.tenant, contact.id, self.waitlist.id, entry.id),
+            waitlists.point(self.tenant, entry),
             waitlists.save(self.tenant, entry),
             *place,
             *self._told(entry),

@@ -20,8 +20,8 @@ from chalicelib.features.waitlists.schemas import (
     shown,
 )
 from chalicelib.platform import entry_tokens, table
-from chalicelib.platform.entry_tokens import BadToken
 from chalicelib.platform.keys import Tenant
+from chalicelib.platform.token_text import BadToken
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,7 @@
 
   function see() {
     clearTimeout(timer);
-    if (document.visibilityState !== "visible") return;
-    // Only what is painted has been seen.
+    // Only what is painted has been seen; nothing is while the page is hidden.
     requestAnimationFrame(function () { sendIn(1000); });
   }
 

@@ -174,7 +174,7 @@ def test_questions_that_nobody_can_ask_are_refused(surveying: SurveyWorld, quest
         ({"name": "x", "type": "nps"}, ["question"]),
         ({"name": "x", "type": "csat"}, ["question"]),
         ({"name": "x", "type": "custom"}, ["questions"]),
-        (CUSTOM | {"question": "?", "follow_up": "?"}, ["question", "follow_up"]),
+        (CUSTOM | {"question": "?", "follow_up": "?"}, ["follow_up"]),
         (CUSTOM | {"actions": {"promoter": {"add_tags": ["x"]}}}, ["actions"]),
         (NPS | {"channels": [], "remind_after": "1d", "repeat": "1d"}, ["repeat", "channels", "remind_after"]),
     ],

@@ -7,7 +7,8 @@ from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import service as referrals
 from chalicelib.features.segments import service as segments
-from chalicelib.features.surveys.model import Survey, misfits
+from chalicelib.features.surveys.misfits import misfits
+from chalicelib.features.surveys.model import Survey
 from chalicelib.features.templates import service as templates
 from chalicelib.platform import definitions
 from chalicelib.platform.keys import Tenant

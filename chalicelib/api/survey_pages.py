@@ -11,7 +11,7 @@ from chalicelib.edge.call import Call, Reply
 from chalicelib.edge.pages import Brand, Question, SurveyForm, Thanks
 from chalicelib.edge.router import Router
 from chalicelib.features.projects import service as projects
-from chalicelib.features.surveys.model import MAX_COMMENT, MAX_QUESTIONS, Response, Survey
+from chalicelib.features.surveys.model import MAX_COMMENT, RATINGS, Response, Survey
 from chalicelib.flows.surveys import answer
 from chalicelib.flows.surveys.answer import Expired, Given, Settled
 from chalicelib.flows.surveys.standing import Standing
@@ -26,6 +26,7 @@ router = Router("Survey pages")
 _BODY_MAX = 256 * 1024
 _FIELDS_MAX = 1_000
 _ANSWER = "answers."
+_RATINGS = tuple(str(each) for each in RATINGS)
 _FORBIDDEN, _NOT_FOUND, _CONFLICT, _GONE, _UNPROCESSABLE = 403, 404, 409, 410, 422
 
 
@@ -116,7 +117,7 @@ def _fields(call: Call[None, None]) -> dict[str, list[str]] | Reply:
 
 
 def _given(survey: Survey, fields: Mapping[str, list[str]]) -> Given:
-    """What a form says. A choice that is not made is no answer; a field that is not there leaves what stands.
+    """What a form says. A choice that is not made is no answer; a form without a comment leaves the one that stands.
 
     Raises ValidationFailed for what no form of ours sends.
     """
@@ -129,11 +130,11 @@ def _given(survey: Survey, fields: Mapping[str, list[str]]) -> Given:
         message = f"A comment has at most {MAX_COMMENT:,} characters."
         raise ValidationFailed(message, details=[detail("comment", "too_long", message)])
     answers: dict[str, Any] = {}
-    for question in survey.questions[:MAX_QUESTIONS]:
+    for question in survey.questions:
         values = [each for each in fields.get(f"{_ANSWER}{question.id}", []) if each.strip()]
         if question.type == "multiple_choice":
             answers[question.id] = values
-        elif question.type == "rating" and values and values[-1] in "12345":
+        elif question.type == "rating" and values and values[-1] in _RATINGS:
             answers[question.id] = int(values[-1])
         else:
             answers[question.id] = values[-1] if values else ""

@@ -123,7 +123,8 @@ class Action:
 class Survey:
     """A survey's definition. `since` is the ULID made at its last activation: what came before sends nothing.
 
-    `remind_after` and `repeat` are in ms. `next_sweep_at` is where the timer of a recurring one stands.
+    `remind_after` and `repeat` are in ms. `next_sweep_at` is where the timer of a recurring one stands. `sweeping` is
+    the sweep that has begun and not asked everybody yet, as its id and its moment: a pause does not end it.
     """
 
     id: str
@@ -146,6 +147,7 @@ class Survey:
     activated_at: int | None = None
     since: str | None = None
     next_sweep_at: int | None = None
+    sweeping: tuple[str, int] | None = None
     version: int = 1
 
     @property
@@ -153,9 +155,11 @@ class Survey:
         """The scores that it takes; empty where its questions have their own."""
         return _SCALES.get(self.type, range(0))
 
-    def was_active(self, cause_id: str) -> bool:
-        """True where it has been active since before that cause was received."""
-        return self.status == "active" and self.since is not None and ids.ulid_of(cause_id) >= self.since
+    def takes(self, cause: "Cause") -> bool:
+        """True where the cause makes sends: it has been active since before that was received, or that is its sweep."""
+        if cause.kind == "sweep":
+            return self.status == "active" and self.sweeping == (ids.ulid_of(cause.id), cause.moment)
+        return self.status == "active" and self.since is not None and ids.ulid_of(cause.id) >= self.since
 
     def question_of(self, question_id: str) -> Question | None:
         return next((each for each in self.questions if each.id == question_id), None)
@@ -336,6 +340,12 @@ class Response:
     def effect(self, name: EffectName, about: str | None = None) -> Effect | None:
         """What it has caused of that name, and about that where it is given."""
         found = (each for each in self.effects if each.name == name and about in (None, each.about))
+        return next(found, None)
+
+    @property
+    def issued_link(self) -> Effect | None:
+        """The referral link that it has issued first; a program that was not active has issued none."""
+        found = (each for each in self.effects if each.name == "referral_link" and each.outcome == "issued")
         return next(found, None)
 
     def without(self, name: EffectName) -> "Response":

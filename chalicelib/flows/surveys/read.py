@@ -1,4 +1,5 @@
-"""Sends, responses and figures as callers see them, and why somebody was asked or not. Reads only."""
+"""Sends, responses and figures as callers see them, and why somebody was asked or not. Nothing is written
+but what a merge has left to be moved."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

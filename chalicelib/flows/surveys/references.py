@@ -37,9 +37,13 @@ def _of_mail(tenant: Tenant, survey: Survey) -> list[Detail]:
     faults: list[Detail] = []
     if "email" in survey.channels and projects.get(tenant).default_from_email is None:
         faults.append(detail("default_from_email", "missing", "Set default_from_email in the settings first."))
-    template_id = survey.email_template_id
-    if template_id is not None and templates.find(tenant, template_id, definitions.version(tenant)) is None:
+    if survey.email_template_id is None:
+        return faults
+    template = templates.find(tenant, survey.email_template_id, definitions.version(tenant))
+    if template is None:
         faults.append(detail("email_template_id", "unknown", "There is no such template."))
+    elif template.subject is None and survey.subject is None:
+        faults.append(detail("subject", "missing", "The template has no subject, so the survey needs one."))
     return faults
 
 

@@ -304,7 +304,7 @@ CALLS = {
     "asking": 6,
     "widget": 3,
     "reminding": 6,
-    "resuming": 13,
+    "resuming": 12,
     "answering": 5,
     "unasked": 5,
     "correcting": 2,

@@ -245,11 +245,9 @@ class Held(NamedTuple):
 
 
 def held(tenant: Tenant, survey_id: str, limit: int) -> list[Held]:
-    """Some of what is held back, read consistently; none where nothing is."""
-    for partition in tenant.held_partitions(survey_id):
-        if found := table.query(partition, limit=limit).items:
-            return [_held(item) for item in found]
-    return []
+    """Some of what is held back, `limit` of each partition, read consistently; none where nothing is."""
+    partitions = tenant.held_partitions(survey_id)
+    return [_held(item) for each in partitions for item in table.query(each, limit=limit).items]
 
 
 def _held(item: Item) -> Held:

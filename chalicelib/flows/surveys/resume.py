@@ -13,7 +13,7 @@ from chalicelib.platform.outbox import DomainEvent
 KIND: Final = "survey_resume"
 """The kind of the job."""
 
-_AT_ONCE = 50
+_AT_ONCE = 25
 
 
 def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:

@@ -361,3 +361,14 @@ def test_a_correction_keeps_what_was_answered_to_questions_that_have_changed(sur
     by_id = {each["id"]: each for each in surveying.figures(survey)["questions"]}
     assert (by_id["ease"]["average"], by_id["used"]["options"]) == (5.0, {"A": 1})
     assert by_id["role"]["options"] == {"Dev": 0, "CEO": 0, "Ops": 1}
+
+
+def test_the_mail_with_the_link_is_sent_though_the_same_answer_pauses_marketing(surveying: SurveyWorld) -> None:
+    program = surveying.ok(surveying.client.post("/v1/referrals/programs", PROGRAM))["id"]
+    _survey, ada, token = asked(
+        surveying, actions={"promoter": {"referral_program_id": program, "pause_marketing_days": 30}}
+    )
+    surveying.press(token, score="10")
+    surveying.settle()
+    assert surveying.get(f"/v1/contacts/{ada}")["marketing_paused_until"] is not None
+    assert [mail["subject"] for mail in surveying.mailbox()[1:]] == ["Thank you! Here is your link to share"]

@@ -3,6 +3,7 @@
 import pytest
 
 from chalicelib.core.clock import DAY, HOUR, MINUTE, iso
+from chalicelib.flows.segments import define as define_segments
 from tests.support.survey_world import SurveyWorld
 
 
@@ -363,3 +364,19 @@ def test_a_reminder_has_the_subject_of_the_survey(surveying: SurveyWorld) -> Non
     surveying.track("ada", "trial_expired")
     surveying.advance(DAY)
     assert [mail["subject"] for mail in surveying.mailbox()] == ["Tell us", "Reminder: Tell us"]
+
+
+def test_a_sweep_waits_for_a_segment_that_is_being_built(
+    surveying: SurveyWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(define_segments, "_SMALL", -1)
+    for n in range(3):
+        surveying.contact(f"u{n}", plan="trial")
+    rules = {"operator": "AND", "conditions": [{"field": "traits.plan", "op": "eq", "value": "trial"}]}
+    made = surveying.ok(surveying.client.post("/v1/segments", {"name": "Trial", "rules": rules}))
+    assert made["status"] == "building"
+    body = {"name": "N", "type": "nps", "question": "?", "trigger": {"segment_id": made["id"]}, "repeat": "90d"}
+    survey = surveying.ok(surveying.client.post("/v1/surveys", body))["id"]
+    surveying.ok(surveying.client.post(f"/v1/surveys/{survey}/activate", {}))
+    surveying.settle()
+    assert len(surveying.mailbox()) == 3

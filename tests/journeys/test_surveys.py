@@ -328,8 +328,10 @@ def test_a_template_of_ones_own_links_to_the_page(surveying: SurveyWorld) -> Non
 
 def test_a_mail_that_cannot_be_made_leaves_the_widget(surveying: SurveyWorld) -> None:
     survey, by_mail = surveying.survey(), surveying.survey(channels=["email"])
-    surveying.contact("ada")
+    ada = surveying.contact("ada")
     surveying.ok(surveying.client.patch("/v1/settings", {"default_from_email": None}))
     surveying.track("ada", "trial_expired")
     assert surveying.rows(survey)[0]["channels"] == ["widget"]
     assert surveying.states(by_mail) == [("skipped", "no_sender")]
+    told = surveying.explain(by_mail, ada)
+    assert (told["may_be_asked"], told["reason"]) == (False, "no_sender")

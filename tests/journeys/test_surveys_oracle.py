@@ -61,5 +61,5 @@ def test_of_300_contacts_each_is_asked_or_not_for_the_reason_that_the_model_give
     assert told["sends"].keys() >= {"sent", "answered", "expired"} | reasons | more
     assert told["causes"].keys() == {"event", "segment", "sweep", "api"}
     assert told["channels"].keys() == {"email", "widget", "email+widget", ""}
-    assert told["reminders"].keys() >= {"sent", "unsubscribed", "bounced", "complained"}
+    assert told["reminders"].keys() >= {"sent", "unsubscribed", "complained"}
     assert told["happened"].keys() >= {"answer 200", "answer 201", "answer 409", "merges", "is deleted", "imported"}

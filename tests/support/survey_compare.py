@@ -13,6 +13,7 @@ PLURALS = {"promoter": "promoters", "passive": "passives", "detractor": "detract
 CATEGORIES = {"nps": list(PLURALS), "csat": ["satisfied", "neutral", "dissatisfied"], "custom": []}
 
 DAYS_SHOWN = 400
+OFFERED = 20
 SHOWN = 25
 """The newest sends that an explanation shows."""
 
@@ -236,7 +237,9 @@ def _profile(play: Play, person: Person) -> None:
         and "widget" in ask.form.channels
     )
     told = Counter(each["survey_id"] for each in offered)
-    assert told == due, _differ(play, "decide", person, due, told)
+    # Of those that went by widgets the newest 20 are offered, answered or not.
+    is_whole = sum("widget" in ask.by for ask in person.asks) <= OFFERED
+    assert told == due if is_whole else told <= due, _differ(play, "decide", person, due, told)
 
 
 def _gone(play: Play) -> None:

@@ -3,8 +3,8 @@
 import random
 from typing import Any
 
-from chalicelib.core.clock import MINUTE
-from tests.support.survey_people import DAY, WINDOW, Action, Form
+from chalicelib.core.clock import SECOND
+from tests.support.survey_people import DAY, HOUR, WINDOW, Action, Form
 
 QUESTIONS = [
     {"id": "q1", "type": "rating", "text": "How was it?"},
@@ -18,14 +18,15 @@ RULES: dict[str, list[dict[str, Any]]] = {
     "unhappy": [{"field": "last_nps_score", "op": "lte", "value": 6}],
 }
 PLANS = ({"trial"}, {"trial", "basic"})
-DELAYS = (0, 47, 185, 1_451, 2_881, 4_327, 10_080)
-"""Minutes. No two surveys of different causes have the same: what is due for one person in one moment has no order."""
+DELAYS = (0, 2_821, 11_102, 87_064, 119_948, 172_876, 259_651, 431_003)
+"""Seconds, each of one survey, and no sum of some the sum of others: what is due for one person in one moment is in no
+order. For the same reason nothing recurs in whole days."""
 
 
 def drawn(rng: random.Random, *, quiet: bool, by_campaign: bool) -> list[Form]:
     """The surveys of a world. In quiet hours much falls due in one moment, in no order: there nobody cools down."""
     cooldowns = (0,) if quiet else (0, 0, DAY, 3 * DAY, 7 * DAY)
-    delays = [each * MINUTE for each in rng.sample(DELAYS, len(DELAYS))]
+    delays = [each * SECOND for each in rng.sample(DELAYS, len(DELAYS))]
     promoter, detractor = Action(tag="fan", campaign=by_campaign), Action(pause=rng.choice((2, 5)) * DAY)
     acts = {"promoter": promoter, "detractor": detractor}
     forms = [
@@ -33,17 +34,17 @@ def drawn(rng: random.Random, *, quiet: bool, by_campaign: bool) -> list[Form]:
         Form("both", "csat", "closed", "active", actions={"detractor": Action(pause=3 * DAY)}),
         Form("active", "nps", segment="active", country=rng.choice((None, "de")), actions=acts),
         Form("lapsed", "csat", segment="lapsed", channels=("email",)),
-        Form("recurring", "nps", segment="trial", repeat=rng.choice((14, 30)) * DAY, most=None, actions=acts),
+        Form("recurring", "nps", segment="trial", repeat=rng.choice((337, 721)) * HOUR, most=None, actions=acts),
         Form("existing", "csat", segment="trial", existing=True),
         Form("fans", "nps", segment="fans", channels=("widget",)),
         Form("unhappy", "csat", segment="unhappy", channels=("email",)),
         Form("unasked", "custom"),
     ]
     together = [0, 0] if rng.random() < 0.3 else delays[:2]
-    for form, delay in zip(forms, [*together, *delays[2:], delays[1], 0], strict=True):
-        # Who comes and goes within the window lapses again when it has run out: that is to be no send's moment.
-        is_window = form.segment == "lapsed" and delay == WINDOW
-        form.delay, form.cooldown = delay + 13 * MINUTE * is_window, rng.choice(cooldowns)
+    for form, delay in zip(forms, [*together, *delays[2:], 0], strict=True):
+        # Who is asked just when the window runs out has left the segment by then.
+        form.delay = WINDOW if form.name == "active" and rng.random() < 0.4 else delay
+        form.cooldown = rng.choice(cooldowns)
         if form.repeat is None:
             form.most = rng.choice((1, 1, 2, 3, None))
         if len(form.channels) == 2:

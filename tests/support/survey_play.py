@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from chalicelib.core.clock import MINUTE, iso
+from chalicelib.core.clock import SECOND, iso
 from chalicelib.platform import survey_tokens
 from chalicelib.platform.survey_tokens import Token
 from tests.support import pipeline
@@ -15,10 +15,12 @@ from tests.support.survey_people import ANSWERABLE, CORRECTABLE, DAY, HOUR, WIND
 from tests.support.survey_world import SurveyWorld
 
 WHAT = {
-    "closes": 14,
+    "closes": 12,
+    "closed": 3,
     "logs in": 10,
     "logged in": 2,
-    "imported": 2,
+    "imported": 1,
+    "imports": 2,
     "changes plan": 3,
     "finds an address": 1,
     "leaves": 2,
@@ -80,13 +82,13 @@ class Play:
             "segment_id": None if form.segment is None else self.segments[form.segment],
             "filters": {"operator": "AND", "conditions": filters} if filters else None,
             "include_existing": form.existing,
-            "delay": f"{form.delay // MINUTE}m",
+            "delay": f"{form.delay // SECOND}s",
         }
         actions = {name: self.action(each) for name, each in form.actions.items()}
         body: dict[str, Any] = {"type": form.kind, "actions": actions, "trigger": trigger}
         body |= dict.fromkeys(("name", "question", "subject"), form.name)
         body |= {"questions": QUESTIONS} if form.kind == "custom" else {}
-        body |= {"repeat": None if form.repeat is None else f"{form.repeat // DAY}d"}
+        body |= {"repeat": None if form.repeat is None else f"{form.repeat // HOUR}h"}
         return body | self.changeable(form)
 
     def changeable(self, form: Form) -> dict[str, Any]:
@@ -138,10 +140,12 @@ class Play:
     def one(self, what: str, person: Person) -> None:
         """Something happens to that person."""
         acts: dict[str, Callable[[Person], object]] = {
-            "closes": self.closes,
+            "closes": lambda each: self.closes(each, 0),
+            "closed": lambda each: self.closes(each, self.rng.choice((2 * HOUR, DAY, DAY + 1))),
             "logs in": lambda each: self.logs_in(each, 0),
             "logged in": lambda each: self.logs_in(each, self.rng.choice((2 * HOUR, DAY, DAY + 1, 6 * DAY))),
-            "imported": lambda each: self.logs_in(each, self.rng.choice((0, HOUR, 8 * DAY)), imported=True),
+            "imported": lambda each: self.closes(each, 0, imported=True),
+            "imports": lambda each: self.logs_in(each, self.rng.choice((0, HOUR, 8 * DAY)), imported=True),
             "changes plan": self.changes_plan,
             "finds an address": self.finds_an_address,
             "leaves": lambda each: self.unsubscribes(each, yes=True),
@@ -159,24 +163,25 @@ class Play:
     def note(self, person: Person, what: str) -> None:
         person.story.append((self.model.now, what))
 
-    def closes(self, person: Person) -> None:
+    def closes(self, person: Person, ago: int, *, imported: bool = False) -> None:
         tier = self.rng.choice(("pro", "free"))
-        self.note(person, f"closes {tier}")
-        self.world.track(self.alias(person), "closed", tier=tier)
-        self.model.does(person, "closed", tier=tier)
+        self.happens(person, "closed", self.model.now - ago, tier, imported=imported)
+
+    def logs_in(self, person: Person, ago: int, *, imported: bool = False) -> None:
+        self.happens(person, "login", self.model.now - ago, imported=imported)
+
+    def happens(self, person: Person, event: str, at: int, tier: str | None = None, *, imported: bool = False) -> None:
+        """An event is received now that happened then."""
+        self.note(person, f"{event} {tier or ''} {iso(at)}{' imported' if imported else ''}")
+        raw = {"user_id": self.alias(person), "event": event, "timestamp": iso(at), "properties": {"tier": tier}}
+        accepted = pipeline.accepted(raw, "track", self.world.now, historical=imported)
+        pipeline.work(pipeline.messages(self.world.tenant, [accepted]))
+        self.world.settle()
+        self.model.does(person, event, at, tier, imported=imported)
 
     def alias(self, person: Person) -> str:
         """Any of the names that lead to the person by now."""
         return self.rng.choice([each for each in self.ids if self.model.who(each) is person])
-
-    def logs_in(self, person: Person, ago: int, *, imported: bool = False) -> None:
-        at = self.model.now - ago
-        self.note(person, f"logs in {iso(at)}{' imported' if imported else ''}")
-        raw = {"user_id": self.alias(person), "event": "login", "timestamp": iso(at)}
-        event = pipeline.accepted(raw, "track", self.world.now, historical=imported)
-        pipeline.work(pipeline.messages(self.world.tenant, [event]))
-        self.world.settle()
-        self.model.does(person, "login", at, imported=imported)
 
     def patch(self, person: Person, body: dict[str, Any]) -> None:
         self.note(person, f"patched {body}")

@@ -17,6 +17,7 @@ from tests.support import aws as support
 from tests.support import light_mock
 from tests.support.client import Client
 from tests.support.receiver import Receiver, receiving
+from tests.support.survey_world import SurveyWorld
 
 support.set_environment()
 
@@ -89,3 +90,15 @@ def receiver(engine: str) -> Iterator[Receiver]:
 def other_client(other_project: CreatedProject) -> Client:
     """Calls with the secret key of `other_project`."""
     return Client(other_project.secret_key)
+
+
+@pytest.fixture
+def surveying(engine: str, monkeypatch: pytest.MonkeyPatch) -> SurveyWorld:
+    """A test project with surveys."""
+    return SurveyWorld(monkeypatch, is_test=True)
+
+
+@pytest.fixture
+def live_surveys(engine: str, monkeypatch: pytest.MonkeyPatch) -> SurveyWorld:
+    """A live project with surveys."""
+    return SurveyWorld(monkeypatch, is_test=False)

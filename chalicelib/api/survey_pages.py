@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from chalicelib.core.errors import BadRequest, NotFound, ValidationFailed
+from chalicelib.core.errors import BadRequest, NotFound, PayloadTooLarge, ValidationFailed, detail
 from chalicelib.core.mail.agents import is_robot
 from chalicelib.edge import pages
 from chalicelib.edge.call import Call, Reply
 from chalicelib.edge.pages import Brand, Question, SurveyForm, Thanks
 from chalicelib.edge.router import Router
 from chalicelib.features.projects import service as projects
-from chalicelib.features.surveys.model import MAX_QUESTIONS, Response, Survey
+from chalicelib.features.surveys.model import MAX_COMMENT, RATINGS, Response, Survey
 from chalicelib.flows.surveys import answer
 from chalicelib.flows.surveys.answer import Expired, Given, Settled
 from chalicelib.flows.surveys.standing import Standing
@@ -26,6 +26,7 @@ router = Router("Survey pages")
 _BODY_MAX = 256 * 1024
 _FIELDS_MAX = 1_000
 _ANSWER = "answers."
+_RATINGS = tuple(str(each) for each in RATINGS)
 _FORBIDDEN, _NOT_FOUND, _CONFLICT, _GONE, _UNPROCESSABLE = 403, 404, 409, 410, 422
 
 
@@ -67,8 +68,10 @@ def answer_survey(call: Call[None, None]) -> Reply:
     except NotFound:
         return _gone_away()
     brand, survey = Brand.of(at.project), answer.survey_of(at)
+    fields = _fields(call)
+    if isinstance(fields, Reply):
+        return fields
     try:
-        fields = _fields(call)
         given = _given(survey, fields)
         receipt = Receipt(token.tenant, call.now)
         taken = answer.by_token(token.tenant, token, given, receipt)
@@ -97,25 +100,41 @@ def _chosen(survey: Survey, scores: list[str]) -> int | None:
     return score if score is not None and score in survey.scale else None
 
 
-def _fields(call: Call[None, None]) -> dict[str, list[str]]:
-    """The form that was posted. Raises BadRequest, PayloadTooLarge."""
+def _fields(call: Call[None, None]) -> dict[str, list[str]] | Reply:
+    """The form that was posted; or the page that tells why it can't be read."""
     try:
         text = call.request.open_body(_BODY_MAX).decode()
-        return parse_qs(text, keep_blank_values=True, max_num_fields=_FIELDS_MAX)
-    except (UnicodeDecodeError, ValueError):
-        raise BadRequest("Not a form.") from None
+        fields = parse_qs(text, keep_blank_values=True, max_num_fields=_FIELDS_MAX)
+    except PayloadTooLarge as refused:
+        return pages.message(
+            "This is too much", "Nothing was recorded. Write less and send again.", status=refused.status
+        )
+    except (BadRequest, ValueError):
+        text = "Nothing was recorded. Open the link in the mail again and send the form from there."
+        return pages.message("This could not be read", text, status=BadRequest.status)
+    # Browsers send each line break as two characters, and count one against what a field may hold.
+    return {name: [each.replace("\r\n", "\n") for each in values] for name, values in fields.items()}
 
 
 def _given(survey: Survey, fields: Mapping[str, list[str]]) -> Given:
-    """What a form says. A choice that is not made is no answer; a field that is not there leaves what stands."""
+    """What a form says. A choice that is not made is no answer; a form without a comment leaves the one that stands.
+
+    Raises ValidationFailed for what no form of ours sends.
+    """
     score = _chosen(survey, fields.get("score", []))
     comment = fields["comment"][-1] if "comment" in fields else None
+    if survey.scale and score is None and any(fields.get("score", [])):
+        message = f"A score is {survey.scale[0]} to {survey.scale[-1]}."
+        raise ValidationFailed(message, details=[detail("score", "range", message)])
+    if comment is not None and len(comment) > MAX_COMMENT:
+        message = f"A comment has at most {MAX_COMMENT:,} characters."
+        raise ValidationFailed(message, details=[detail("comment", "too_long", message)])
     answers: dict[str, Any] = {}
-    for question in survey.questions[:MAX_QUESTIONS]:
+    for question in survey.questions:
         values = [each for each in fields.get(f"{_ANSWER}{question.id}", []) if each.strip()]
         if question.type == "multiple_choice":
             answers[question.id] = values
-        elif question.type == "rating" and values and values[-1] in "12345":
+        elif question.type == "rating" and values and values[-1] in _RATINGS:
             answers[question.id] = int(values[-1])
         else:
             answers[question.id] = values[-1] if values else ""
@@ -175,7 +194,7 @@ def _refused(survey: Survey, at: Standing, fields: Mapping[str, list[str]], refu
         follow_up=form.follow_up,
         comment=fields.get("comment", [""])[-1],
         questions=_questions(survey, values, errors),
-        error=errors.get("score") or errors.get("answers"),
+        error=errors.get("score") or errors.get("comment") or errors.get("answers"),
         is_answered=form.is_answered,
         until=form.until,
     )

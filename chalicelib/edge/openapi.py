@@ -274,7 +274,8 @@ def _errors(endpoint: Endpoint) -> list[type[AppError]]:
     ]
     if _PATH_PARAMETER.search(endpoint.path) or endpoint.test_only:
         errors.append(NotFound)
-    if endpoint.access == "management" and endpoint.method != "GET":
+    is_write = endpoint.access == "management" and endpoint.method != "GET"
+    if is_write or endpoint.idempotent:
         errors.append(Conflict)
     if endpoint.body is not None:
         errors.append(ValidationFailed)

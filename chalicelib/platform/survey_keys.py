@@ -7,7 +7,7 @@
 | send to a contact | `P#<p>#C#<c>` | `SURVEY#<survey id>#<send id>` | list `P#<p>#SENDS#<survey id>#<shard>` |
 | what a contact was sent in all surveys | `P#<p>#C#<c>` | `SURVEYED` | |
 | response to a send | `P#<p>#C#<c>` | `RESP#<survey id>#<send id>` | list `P#<p>#RESPS#<survey id>#<shard>` |
-| what is held back while a survey is paused | `P#<p>#HELD#<survey id>` | `<c>#<send id>#<mail>` | |
+| what is held back while a survey is paused | `P#<p>#HELD#<survey id>#<shard>` | `<c>#<send id>#<mail>` | |
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,8 @@ class SurveyKeys(GrowthKeys):
         return key.pk.rpartition("#")[2], survey_id, send_id
 
     def held(self, survey_id: str, contact_id: str, send_id: str, mail: str) -> Key:
-        return Key(self.held_partition(survey_id), f"{contact_id}#{send_id}#{mail}")
+        shard = shard_of(contact_id, SURVEY_SHARDS)
+        return Key(self.held_partitions(survey_id)[shard], f"{contact_id}#{send_id}#{mail}")
 
-    def held_partition(self, survey_id: str) -> str:
-        return f"{self._root}#HELD#{survey_id}"
+    def held_partitions(self, survey_id: str) -> Sequence[str]:
+        return [f"{self._root}#HELD#{survey_id}#{shard}" for shard in range(SURVEY_SHARDS)]

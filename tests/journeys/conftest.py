@@ -11,7 +11,6 @@ from tests.support import aws, pipeline
 from tests.support.hook_world import HookWorld
 from tests.support.mail_world import MailWorld
 from tests.support.referral_world import ReferralWorld
-from tests.support.survey_world import SurveyWorld
 from tests.support.wait_world import WaitWorld
 
 
@@ -85,15 +84,3 @@ def live_wait(engine: str, monkeypatch: pytest.MonkeyPatch) -> WaitWorld:
 def test_wait(engine: str, monkeypatch: pytest.MonkeyPatch) -> WaitWorld:
     """A test project with waitlists."""
     return WaitWorld(monkeypatch, is_test=True)
-
-
-@pytest.fixture
-def surveying(engine: str, monkeypatch: pytest.MonkeyPatch) -> SurveyWorld:
-    """A test project with surveys."""
-    return SurveyWorld(monkeypatch, is_test=True)
-
-
-@pytest.fixture
-def live_surveys(engine: str, monkeypatch: pytest.MonkeyPatch) -> SurveyWorld:
-    """A live project with surveys."""
-    return SurveyWorld(monkeypatch, is_test=False)

@@ -265,7 +265,7 @@ def test_rules_read_the_last_score(surveying: SurveyWorld) -> None:
         assert [each["id"] for each in surveying.get(f"/v1/contacts/{ada}/segments")["data"]] == members
 
 
-CUSTOM = {
+CUSTOM: dict[str, Any] = {
     "name": "Churn",
     "type": "custom",
     "trigger": {"event": "trial_expired"},
@@ -320,3 +320,44 @@ def test_figures_are_told_by_day_of_the_project(surveying: SurveyWorld) -> None:
     first = figures["by_day"][0]["date"]
     only = surveying.get(f"/v1/surveys/{survey}/stats", **{"from": first, "to": first})["by_day"]
     assert [day["date"] for day in only] == [first]
+
+
+def test_the_link_of_the_program_that_has_issued_one_is_mailed(surveying: SurveyWorld) -> None:
+    paused, active = (surveying.ok(surveying.client.post("/v1/referrals/programs", PROGRAM))["id"] for _ in range(2))
+    surveying.ok(surveying.client.patch(f"/v1/referrals/programs/{paused}", {"status": "paused"}))
+    actions = {"passive": {"referral_program_id": paused}, "promoter": {"referral_program_id": active}}
+    _survey, ada, token = asked(surveying, actions=actions)
+    for score in ("8", "10"):
+        surveying.press(token, score=score)
+        surveying.settle()
+    links = [surveying.get(f"/v1/referrals/programs/{each}")["stats"]["total_links"] for each in (paused, active)]
+    assert (links, len(surveying.mailbox())) == ([0, 1], 2)
+    assert [(note["effect"], note["outcome"], note["category"]) for note in surveying.notes(ada)] == [
+        ("referral_link", "program_not_active", "passive"),
+        ("referral_link", "issued", "promoter"),
+        ("referral_mail", "sent", "promoter"),
+    ]
+
+
+def test_a_campaign_that_the_contact_has_run_through_is_not_told_as_started(surveying: SurveyWorld) -> None:
+    campaign = surveying.lifecycle()
+    _survey, ada, token = asked(surveying, actions={"detractor": {"start_campaign_id": campaign}})
+    surveying.track("ada", "signed_up")
+    surveying.press(token, score="1")
+    surveying.settle()
+    assert [(note["effect"], note["outcome"]) for note in surveying.notes(ada)] == [("start_campaign", "had_it_before")]
+    assert surveying.stats(campaign)["sent"] == 1
+
+
+def test_a_correction_keeps_what_was_answered_to_questions_that_have_changed(surveying: SurveyWorld) -> None:
+    survey = surveying.begun(CUSTOM)
+    ada = surveying.contact("ada")
+    surveying.answer(survey, ada, answers={"ease": 4, "role": "Ops", "used": ["A"]})
+    ease, _why, role, _used = CUSTOM["questions"]
+    fewer = [ease, role | {"options": ["Dev", "CEO"]}]
+    surveying.ok(surveying.client.patch(f"/v1/surveys/{survey}", {"questions": fewer}))
+    corrected = surveying.answer(survey, ada, answers={"ease": 5})
+    assert corrected["answers"] == {"ease": 5, "role": "Ops", "used": ["A"]}
+    by_id = {each["id"]: each for each in surveying.figures(survey)["questions"]}
+    assert (by_id["ease"]["average"], by_id["used"]["options"]) == (5.0, {"A": 1})
+    assert by_id["role"]["options"] == {"Dev": 0, "CEO": 0, "Ops": 1}

@@ -16,6 +16,7 @@ from tests.support.survey_state import state
 from tests.support.survey_story import actions, fire, merge, pass_time, post
 from tests.support.survey_world import SurveyWorld
 
+SEEDS = [pytest.param(seed, marks=[pytest.mark.prove] if seed > 1 else []) for seed in range(8)]
 CROWD = 8
 
 
@@ -108,13 +109,13 @@ def undisturbed() -> dict[str, Any]:
         return life(world, world.settle)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_comes_twice_and_in_another_order_ends_as_what_comes_once(live_surveys: SurveyWorld, seed: int) -> None:
     expected = undisturbed()
     assert life(live_surveys, Turmoil(live_surveys, seed).settle) == expected
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_workers_that_die_at_random_leave_no_more_than_mails_in_doubt(live_surveys: SurveyWorld, seed: int) -> None:
     turmoil = Turmoil(live_surveys, seed, 0.02)
     found, expected = life(live_surveys, turmoil.settle), dict(undisturbed())

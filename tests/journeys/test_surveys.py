@@ -335,3 +335,33 @@ def test_a_mail_that_cannot_be_made_leaves_the_widget(surveying: SurveyWorld) ->
     assert surveying.states(by_mail) == [("skipped", "no_sender")]
     told = surveying.explain(by_mail, ada)
     assert (told["may_be_asked"], told["reason"]) == (False, "no_sender")
+
+
+def test_a_sweep_that_a_pause_interrupts_goes_on_with_those_who_were_not_asked(surveying: SurveyWorld) -> None:
+    trial = surveying.segment({"field": "traits.plan", "op": "eq", "value": "trial"})
+    for n in range(3):
+        surveying.contact(f"u{n}", plan="trial")
+    surveying.settle()
+    body = {"name": "N", "type": "nps", "question": "?", "trigger": {"segment_id": trial, "include_existing": True}}
+    survey = surveying.ok(surveying.client.post("/v1/surveys", body))["id"]
+    for verb in ("activate", "pause"):
+        surveying.ok(surveying.client.post(f"/v1/surveys/{survey}/{verb}", {}))
+    surveying.settle()
+    assert surveying.mailbox() == []
+    for _ in range(2):
+        surveying.do(survey, "activate")
+        surveying.do(survey, "pause")
+    assert len(surveying.mailbox()) == 3
+
+
+def test_a_reminder_has_the_subject_of_the_survey(surveying: SurveyWorld) -> None:
+    own = surveying.ok(surveying.client.post("/v1/templates", {"name": "T", "html": "<p>{{ survey_link }}</p>"}))["id"]
+    body = {"name": "N", "type": "nps", "question": "?", "trigger": {"event": "trial_expired"}}
+    draft = surveying.ok(surveying.client.post("/v1/surveys", body | {"email_template_id": own}))["id"]
+    refused = surveying.client.post(f"/v1/surveys/{draft}/activate", {})
+    assert (refused.status, refused.fields) == (422, ["subject"])
+    surveying.survey(email_template_id=own, subject="Tell us", remind_after="1d")
+    surveying.contact("ada")
+    surveying.track("ada", "trial_expired")
+    surveying.advance(DAY)
+    assert [mail["subject"] for mail in surveying.mailbox()] == ["Tell us", "Reminder: Tell us"]

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from chalicelib.core.clock import iso
-from tests.support.survey_oracle import THANKS
+from tests.support.survey_history import Play
+from tests.support.survey_judge import THANKS
 from tests.support.survey_people import DAY, Ask, Form, Person
-from tests.support.survey_play import Play
 
 PLURALS = {"promoter": "promoters", "passive": "passives", "detractor": "detractors"}
 CATEGORIES = {"nps": list(PLURALS), "csat": ["satisfied", "neutral", "dissatisfied"], "custom": []}
@@ -86,9 +86,10 @@ def _sends(play: Play, form: Form, by_id: dict[str, Person]) -> None:
     for row in play.world.rows(survey):
         rows.setdefault(by_id[row["contact_id"]].name, []).append(_send(row, form))
     for row in play.world.rows(survey, "responses"):
-        told = tuple(
-            str(row[name]) for name in ("responded_at", "updated_at", "score", "comment", "category", "answers")
+        told: tuple[Any, ...] = tuple(
+            str(row[name]) for name in ("responded_at", "updated_at", "score", "comment", "category")
         )
+        told += (sorted(row["answers"].items()),)
         answers.setdefault(by_id[row["contact_id"]].name, []).append(told)
     for person in play.model.people.values():
         own = [each for each in person.asks if each.form is form]
@@ -103,8 +104,8 @@ def _sends(play: Play, form: Form, by_id: dict[str, Person]) -> None:
 def _answer(ask: Ask) -> tuple[Any, ...]:
     answer = ask.answer
     assert answer is not None
-    said = (answer.score, answer.comment, answer.category(ask.form.kind), answer.answers)
-    return (iso(answer.at), iso(answer.updated), *(str(each) for each in said))
+    said = (answer.score, answer.comment, answer.category(ask.form.kind))
+    return (iso(answer.at), iso(answer.updated), *(str(each) for each in said), sorted(answer.answers.items()))
 
 
 def _all(play: Play, form: Form) -> list[Ask]:

@@ -1,304 +1,391 @@
-"""Who is asked by surveys, when and by what, and who not and why: said plainly and of its own.
+"""Who is asked what, when, by what, and why not, said plainly and of its own: one loop over the moments, no tables.
 
-One loop over the moments, lists of people and of what each was asked, no tables, no workers, no queues.
+Three segments: `plan` by a trait, `use` by an event of the last seven days, `vip` by a tag.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from tests.support.survey_people import CORRECTABLE, DAY, HOUR, WINDOW, Answer, Ask, Form, Person
+HOUR = 3_600_000
+DAY = 24 * HOUR
+WINDOW = 7 * DAY
+"""How long the event `use` keeps somebody in the segment of that name."""
 
-THANKS = "Thanks"
-"""The subject of the campaign that answers start."""
+OPEN = 90 * DAY
+Order = tuple[int, str]
+Mail = tuple[str, str, str, int]
+"""To, survey, kind, moment."""
 
-REFUSED, CREATED, CORRECTED = 409, 201, 200
+
+@dataclass(slots=True)
+class Survey:
+    """`delay`, `remind_after` and `repeat` in ms, `cooldown` in days; `tags` and `pauses` (days) by attitude."""
+
+    name: str
+    kind: str = "nps"
+    event: str | None = None
+    segment: str | None = None
+    delay: int = 0
+    existing: bool = False
+    most: int | None = 1
+    cooldown: int = 0
+    channels: tuple[str, ...] = ("email", "widget")
+    remind_after: int | None = None
+    repeat: int | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    pauses: dict[str, int] = field(default_factory=dict)
+    status: str = "draft"
+    was_active: bool = False
+    sweep_at: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Send:
+    """`order` is that of its cause, and of whom it was made for. `due` is of what is still to come."""
+
+    survey: Survey
+    order: Order
+    cause: str
+    due: int | None
+    state: str = "waiting"
+    reason: str | None = None
+    by: tuple[str, ...] = ()
+    to: str | None = None
+    sent_at: int | None = None
+    answered_at: int | None = None
+    score: int | None = None
+    reminded_at: int | None = None
+    not_reminded: str | None = None
+    effects: set[tuple[str, str]] = field(default_factory=set)
+
+    def is_open(self, now: int) -> bool:
+        return self.state == "sent" and self.sent_at is not None and now < self.sent_at + OPEN
+
+    def shown(self, now: int) -> str:
+        return "expired" if self.state == "sent" and not self.is_open(now) else self.state
+
+
+@dataclass(slots=True, eq=False)
+class Person:
+    name: str
+    id: str
+    email: str | None
+    plan: str
+    tags: set[str] = field(default_factory=set)
+    uses: list[int] = field(default_factory=list)
+    unsubscribed: bool = False
+    paused_until: int = 0
+    gone: bool = False
+    into: "Person | None" = None
+    sends: list[Send] = field(default_factory=list)
+
+    def of(self, survey: Survey) -> list[Send]:
+        return [each for each in self.sends if each.survey is survey]
+
+    def waiting(self, survey: Survey) -> Send | None:
+        return next((each for each in self.of(survey) if each.state == "waiting"), None)
+
+    def count(self, survey: Survey) -> int:
+        return sum(each.sent_at is not None for each in self.of(survey))
+
+    def last_sent(self) -> int | None:
+        return max((each.sent_at for each in self.sends if each.sent_at is not None), default=None)
+
+
+def category(kind: str, score: int) -> str | None:
+    """What a score says."""
+    if kind == "nps":
+        return "promoter" if score >= 9 else "detractor" if score <= 6 else "passive"
+    if kind == "csat":
+        return "satisfied" if score >= 4 else "neutral" if score == 3 else "dissatisfied"
+    return None
+
+
+ATTITUDES = {"satisfied": "promoter", "neutral": "passive", "dissatisfied": "detractor"}
 
 
 @dataclass(slots=True)
 class Oracle:
-    """`mails` are (address, subject, moment). `quiet` are the hours of the day (UTC) from which and until which no mail
-    is sent; `plans` those that make somebody a member of `trial`."""
+    """`plan` is that of the segment of that name; `quiet` are ms of the day (UTC), from and until."""
 
     now: int
+    surveys: list[Survey]
     quiet: tuple[int, int] | None = None
+    plan: str = "trial"
     people: dict[str, Person] = field(default_factory=dict)
-    forms: list[Form] = field(default_factory=list)
-    plans: set[str] = field(default_factory=lambda: {"trial"})
-    has_sender: bool = True
-    mails: list[tuple[str, str, int]] = field(default_factory=list)
+    mails: list[Mail] = field(default_factory=list)
     dead: dict[str, str] = field(default_factory=dict)
-    made: int = 0
+    causes: int = 0
 
     def who(self, name: str) -> Person | None:
-        """Whoever that person is part of by now; None where it was deleted."""
+        """Who that is by now; None if it was deleted."""
         person = self.people[name]
         while person.into is not None:
             person = person.into
         return None if person.gone else person
 
-    def there(self) -> list[Person]:
+    def living(self) -> list[Person]:
         return [each for each in self.people.values() if each.into is None and not each.gone]
 
-    def comes(self, person: Person) -> None:
-        self.people[person.name] = person
-        self._follow(person, "all")
+    def inside(self, person: Person, segment: str | None) -> bool:
+        if segment == "plan":
+            return person.plan == self.plan
+        if segment == "use":
+            return any(at <= self.now < at + WINDOW for at in person.uses)
+        return segment is None or segment in person.tags
 
-    def does(
-        self, person: Person, event: str, at: int | None = None, tier: str | None = None, *, imported: bool = False
-    ) -> None:
-        """An event that is received now and happened `at`; what is older than a day, or imported, starts nothing."""
-        moment = self.now if at is None else at
-        is_past = imported or moment < self.now - DAY
-        if event == "login":
-            person.logins.append(moment)
-        for form in self.forms:
-            is_of = form.event == event and form.tier in (None, tier)
-            if is_of and not is_past and (form.segment is None or self.is_member(person, form.segment)):
-                self._cause(form, person, "event")
-        self._follow(person, "none" if is_past else "all")
+    # What happens.
 
-    def changes(self, person: Person, *, plan: str | None = None, address: str | None = None) -> None:
-        person.plan = plan or person.plan
-        person.address = address or person.address
-        self._follow(person, "all")
+    def joins(self, name: str, ident: str, email: str | None, plan: str) -> None:
+        person = self.people[name] = Person(name, ident, email, plan)
+        self._entered(person, set(), "all")
 
-    def loses_tag(self, person: Person) -> None:
-        person.tags.discard("fan")
-        self._follow(person, "all")
+    def takes_plan(self, person: Person, plan: str) -> None:
+        before = self._segments(person)
+        person.plan = plan
+        self._entered(person, before, "all")
+
+    def is_tagged(self, person: Person, tags: set[str]) -> None:
+        before = self._segments(person)
+        person.tags |= tags
+        self._entered(person, before, "all")
+
+    def is_untagged(self, person: Person, tag: str) -> None:
+        person.tags.discard(tag)
+
+    def rules_change(self, plan: str) -> None:
+        before = {each.name: self._segments(each) for each in self.living()}
+        self.plan = plan
+        for each in self.living():
+            self._entered(each, before[each.name], "rules")
+
+    def does(self, person: Person, event: str, age: int, *, imported: bool) -> None:
+        """An event of so long ago is received; one that was imported, or is older than a day, starts nothing."""
+        starts = not imported and age <= DAY
+        before = self._segments(person)
+        if event == "use":
+            person.uses.append(self.now - age)
+        if starts:
+            order = self._cause(person)
+            for survey in self.surveys:
+                if survey.event == event:
+                    self._begin(survey, person, "event", order)
+        self._entered(person, before, "all" if starts else "none")
+
+    def merges(self, target: Person, source: Person) -> None:
+        before = self._segments(target)
+        source.into = target
+        target.email = target.email or source.email
+        target.tags |= source.tags
+        target.uses += source.uses
+        target.unsubscribed |= source.unsubscribed
+        target.paused_until = max(target.paused_until, source.paused_until)
+        target.sends, source.sends = target.sends + source.sends, []
+        for survey in self.surveys:
+            both = sorted(
+                (each for each in target.of(survey) if each.state == "waiting"),
+                key=lambda each: (each.due or 0, each.order),
+            )
+            for each in both[1:]:
+                each.state, each.reason, each.due = "skipped", "merged", None
+        self._entered(target, before, "merge")
 
     def is_deleted(self, person: Person) -> None:
-        person.gone, person.asks = True, []
+        person.gone = True
 
-    def plans_are(self, plans: set[str]) -> None:
-        """The rules of `trial` are changed."""
-        self.plans = plans
-        for person in self.there():
-            self._follow(person, "existing")
+    def activates(self, survey: Survey) -> None:
+        survey.status = "active"
+        if not survey.was_active and (survey.repeat is not None or survey.existing):
+            self._sweep(survey)
+            survey.sweep_at = None if survey.repeat is None else self.now + survey.repeat
+        survey.was_active = True
+        self._catch_up()
 
-    def merges(self, one: Person, other: Person) -> None:
-        other.into, other.seen = one, set()
-        one.unsubscribed |= other.unsubscribed
-        one.tags |= other.tags
-        one.logins += other.logins
-        one.paused_until = max(one.paused_until, other.paused_until)
-        one.started |= other.started
-        one.plan, one.address = one.plan or other.plan, one.address or other.address
-        one.asks, other.asks = [*one.asks, *other.asks], []
-        for form in self.forms:
-            both = [each for each in one.asks if each.form is form and each.state == "waiting"]
-            for later in sorted(both, key=lambda each: (each.due, each.number))[1:]:
-                later.state, later.reason = "skipped", "merged"
-        self._follow(one, "merge")
+    def pauses(self, survey: Survey) -> None:
+        survey.status = "paused"
 
-    def activates(self, form: Form) -> None:
-        form.status = "active"
-        is_first, form.activated = not form.activated, True
-        if is_first and form.repeat is not None:
-            form.sweep_at = self.now + form.repeat
-        if is_first and (form.repeat is not None or form.existing):
-            self._sweep(form)
-        self._act()
+    def archives(self, survey: Survey) -> None:
+        survey.status, survey.sweep_at = "archived", None
+        self._catch_up()
 
-    def pauses(self, form: Form) -> None:
-        form.status = "paused"
+    def answers(self, person: Person | None, send: Send, score: int) -> int:
+        """By a token; returns the status."""
+        if person is None:
+            return 404
+        if send.answered_at is None:
+            if not send.is_open(self.now):
+                return 409
+            self._first(person, send, score)
+            return 201
+        if self.now >= send.answered_at + DAY:
+            return 409
+        if score != send.score:
+            send.score = score
+            self._effects(person, send)
+        return 200
 
-    def archives(self, form: Form) -> None:
-        form.status, form.sweep_at = "archived", None
-        self._act()
+    def fitting(self, person: Person, survey: Survey) -> list[Send]:
+        """The sends of which the newest is answered by the contact's id: those that are open, or can be corrected."""
+        own = person.of(survey)
+        return [each for each in own if each.is_open(self.now)] or [
+            each for each in own if each.answered_at is not None and self.now < each.answered_at + DAY
+        ]
+
+    def answers_unasked(self, person: Person, survey: Survey, score: int) -> int:
+        """By the contact's id."""
+        if survey.status not in ("active", "paused"):
+            return 409
+        if fits := self.fitting(person, survey):
+            newest = max(fits, key=lambda each: (each.sent_at or 0, each.answered_at or 0, each.order))
+            return self.answers(person, newest, score)
+        send = Send(survey, self._cause(person), "api", None, state="sent", sent_at=self.now)
+        person.sends.append(send)
+        self._first(person, send, score)
+        return 201
 
     def passes(self, time: int) -> None:
-        """Let time pass, moment by moment at which something is due or somebody's membership may change."""
+        """Let time pass, moment by moment at which something is due."""
         end = self.now + time
-        while (moment := min((each for each in self._moments() if each > self.now), default=end + 1)) <= end:
-            self.now = moment
-            for form in self.forms:
-                if form.sweep_at == moment and form.repeat is not None:
-                    form.sweep_at = moment + form.repeat
-                    self._sweep(form)
-            for person in self.there():
-                if any(each + WINDOW == moment for each in person.logins):
-                    self._follow(person, "all")
-            self._act()
+        while (following := min((at for at, _, _ in self._coming()), default=end + 1)) <= end:
+            self.now = max(self.now, following)
+            self._catch_up()
         self.now = end
 
-    def _moments(self) -> Iterator[int]:
-        yield from (each.sweep_at for each in self.forms if each.sweep_at is not None)
-        for person in self.there():
-            yield from (each + WINDOW for each in person.logins)
-            for ask in person.asks:
-                if ask.state == "waiting":
-                    yield ask.due
-                elif ask.state == "sent" and ask.remind_at is not None:
-                    yield ask.remind_at
+    # What follows.
 
-    def is_member(self, person: Person, segment: str) -> bool:
-        return segment in person.segments(self.now, self.plans)
+    def _segments(self, person: Person) -> set[str]:
+        return {each for each in ("plan", "use", "vip") if self.inside(person, each)}
 
-    def _sweep(self, form: Form) -> None:
-        for person in self.there():
-            if self.is_member(person, str(form.segment)):
-                self._cause(form, person, "sweep")
+    def _cause(self, person: Person) -> Order:
+        self.causes += 1
+        return self.causes, person.id
 
-    def _follow(self, person: Person, starts: str) -> None:
-        """See which segments the person has entered, let that ask, and do what is due."""
-        before, person.seen = person.seen, person.segments(self.now, self.plans)
-        entered = person.seen - before
-        for form in self.forms:
-            takes = starts in ("all", "merge") or (starts == "existing" and form.existing)
-            is_new = starts != "merge" or person.count(form) == 0
-            if form.event is None and form.repeat is None and form.segment in entered and takes and is_new:
-                self._cause(form, person, "segment")
-        self._act()
+    def _entered(self, person: Person, before: set[str], how: str) -> None:
+        for segment in sorted(self._segments(person) - before):
+            order = self._cause(person)
+            for survey in self.surveys:
+                is_entered = survey.segment == segment and survey.event is None and survey.repeat is None
+                is_asked = how in ("all", "merge") or (how == "rules" and survey.existing)
+                if is_entered and is_asked and not (how == "merge" and person.count(survey)):
+                    self._begin(survey, person, "segment", order)
+        self._catch_up()
 
-    def _cause(self, form: Form, person: Person, cause: str) -> None:
-        if form.status != "active" or form.country not in (None, person.country):
+    def _begin(self, survey: Survey, person: Person, cause: str, order: Order) -> None:
+        is_full = survey.most is not None and person.count(survey) >= survey.most
+        if survey.status != "active" or is_full or person.waiting(survey) is not None:
             return
-        has_room = form.most is None or person.count(form) < form.most
-        if has_room and person.waiting(form) is None:
-            person.asks.append(self._new(form, person, cause, self.now + form.delay))
+        if self.inside(person, survey.segment):
+            person.sends.append(Send(survey, order, cause, self.now + survey.delay))
 
-    def _new(self, form: Form, person: Person, cause: str, due: int) -> Ask:
-        self.made += 1
-        return Ask(self.made, form, person.name, cause, self.now, due)
+    def _sweep(self, survey: Survey) -> None:
+        self.causes += 1
+        for person in self.living():
+            self._begin(survey, person, "sweep", (self.causes, person.id))
 
-    def _act(self) -> None:
-        """Do all that is due now, what was made first first."""
-        waiting = [(ask.number, ask, who) for who in self.there() for ask in who.asks if ask.state == "waiting"]
-        for _, ask, person in sorted(waiting, key=lambda each: each[0]):
-            if ask.due <= self.now:
-                self._judge(ask, person)
-        for person in self.there():
-            for ask in person.asks:
-                if ask.wants_reminder() and ask.is_open(self.now) and (ask.remind_at or 0) <= self.now:
-                    self._remind(ask, person)
+    def _coming(self) -> Iterator[tuple[int, Survey, tuple[Person, Send] | None]]:
+        """All that is to be done at its moment, or was held back by nothing any more."""
+        for survey in self.surveys:
+            if survey.sweep_at is not None:
+                yield survey.sweep_at, survey, None
+        for person in self.living():
+            for send in person.sends:
+                if send.due is not None and send.survey.status != "paused":
+                    yield send.due, send.survey, (person, send)
 
-    def _judge(self, ask: Ask, person: Person) -> None:
-        form = ask.form
-        if form.status == "paused":
+    def _catch_up(self) -> None:
+        while due := [each for each in self._coming() if each[0] <= self.now]:
+            _, survey, whom = min(due, key=lambda each: each[0])
+            if whom is None:
+                survey.sweep_at = self.now + (survey.repeat or 0)
+                self._sweep(survey)
+            elif whom[1].state == "waiting":
+                self._ask(*whom)
+            else:
+                self._remind(*whom)
+
+    def _ask(self, person: Person, send: Send) -> None:
+        survey = send.survey
+        reason = self.why_not(survey, person)
+        if reason is None and self._is_held(send, "email" in survey.channels and self.obstacle(person) is None):
             return
-        reason = self.bound(form, person)
-        obstacle = self.obstacle(person)
-        if reason is None and "widget" not in form.channels:
-            reason = obstacle
+        send.due = None
         if reason is not None:
-            ask.state, ask.reason = "skipped", reason
+            send.state, send.reason = "skipped", reason
             return
-        by_mail = "email" in form.channels and obstacle is None
-        if by_mail and self._quiet_until() > self.now:
-            ask.due = self._quiet_until()
-            return
-        ask.state, ask.at = "sent", self.now
-        ask.by = tuple(each for each in form.channels if each != "email" or by_mail)
-        if by_mail:
-            self._mails(person, form.name)
-            ask.remind_at = None if form.remind is None else self.now + form.remind
+        obstacle = self.obstacle(person)
+        send.by = tuple(each for each in survey.channels if each != "email" or obstacle is None)
+        send.state, send.sent_at = "sent", self.now
+        if "email" in send.by:
+            send.to = person.email
+            self._mail(person, survey, "ask")
+            send.due = None if survey.remind_after is None else self.now + survey.remind_after
 
-    def bound(self, form: Form, person: Person) -> str | None:
-        """What else than the mail keeps the person from being asked."""
-        if form.status != "active":
-            return form.status
-        if form.segment is not None and not self.is_member(person, form.segment):
+    def why_not(self, survey: Survey, person: Person) -> str | None:
+        """Why somebody is not asked now."""
+        if survey.status != "active":
+            return survey.status
+        if not self.inside(person, survey.segment):
             return "left_segment"
-        if form.most is not None and person.count(form) >= form.most:
+        if survey.most is not None and person.count(survey) >= survey.most:
             return "max_surveys"
-        last = person.last_asked()
-        return "cooldown" if last is not None and self.now < last + form.cooldown else None
+        last = person.last_sent()
+        if last is not None and self.now < last + survey.cooldown * DAY:
+            return "cooldown"
+        return None if "widget" in survey.channels else self.obstacle(person)
 
     def obstacle(self, person: Person) -> str | None:
-        """Why the person gets no mail of a survey."""
         if person.unsubscribed:
             return "unsubscribed"
-        if person.address is None:
+        if person.email is None:
             return "no_email"
-        if person.address in self.dead:
-            return self.dead[person.address]
-        if self.now < person.paused_until:
-            return "paused_marketing"
-        return None if self.has_sender else "no_sender"
+        if person.email in self.dead:
+            return self.dead[person.email]
+        return "paused_marketing" if self.now < person.paused_until else None
 
-    def _remind(self, ask: Ask, person: Person) -> None:
-        if ask.form.status == "paused":
-            return
-        obstacle = "archived" if ask.form.status == "archived" else self.obstacle(person)
-        if obstacle is not None:
-            ask.not_reminded = obstacle
-        elif self._quiet_until() > self.now:
-            ask.remind_at = self._quiet_until()
-        else:
-            ask.reminded_at = self.now
-            self._mails(person, f"Reminder: {ask.form.name}")
-
-    def _mails(self, person: Person, subject: str) -> None:
-        address = str(person.address)
-        self.mails.append((address, subject, self.now))
-        if address.startswith(("bounce", "complaint")):
-            self.dead[address] = "bounced" if address.startswith("bounce") else "complained"
-
-    def _quiet_until(self) -> int:
-        if self.quiet is None:
-            return self.now
+    def _is_held(self, send: Send, by_mail: bool) -> bool:
+        """True where quiet hours hold the mail."""
+        if self.quiet is None or not by_mail:
+            return False
         start, end = self.quiet
-        hour = self.now // HOUR % 24
-        is_quiet = start <= hour < end if start < end else hour >= start or hour < end
-        return (self.now // HOUR + (end - hour) % 24) * HOUR if is_quiet else self.now
+        time = self.now % DAY
+        if start <= time:
+            send.due = self.now - time + DAY + end
+        elif time < end:
+            send.due = self.now - time + end
+        return start <= time or time < end
 
-    def answered_for(self, form: Form, person: Person) -> Ask | None:
-        """What an answer that only names the contact is about: its newest open send, else what it has just answered."""
-        own = [each for each in person.asks if each.form is form]
-        still = [each for each in own if each.is_open(self.now)]
-        just = [each for each in own if each.answered_at is not None and self.now < each.answered_at + CORRECTABLE]
-        return max(still or just, key=lambda each: (each.at or 0, each.answered_at or 0, each.number), default=None)
-
-    def answers_for(self, form: Form, person: Person, said: dict[str, Any]) -> int:
-        """An answer that names the contact alone; returns the status."""
-        if form.status not in ("active", "paused"):
-            return REFUSED
-        ask = self.answered_for(form, person)
-        if ask is None:
-            ask = self._new(form, person, "api", self.now)
-            ask.state, ask.at = "sent", self.now
-            person.asks.append(ask)
-        return self.answers(ask, person, said)
-
-    def answers(self, ask: Ask, person: Person, said: dict[str, Any]) -> int:
-        """An answer to what somebody was asked; returns the status."""
-        known = ask.answer
-        if known is None:
-            if not ask.is_open(self.now):
-                return REFUSED
-            self.made += 1
-            given = said.get("score"), said.get("comment"), dict(said.get("answers", {}))
-            known = Answer(self.made, self.now, self.now, *given)
-            ask.state, ask.answered_at, ask.answer = "answered", self.now, known
-            done = CREATED
-        else:
-            if self.now >= known.at + CORRECTABLE:
-                return REFUSED
-            before = (known.score, known.comment, dict(known.answers))
-            known.score = said.get("score", known.score)
-            known.comment = said.get("comment", known.comment)
-            known.answers |= said.get("answers", {})
-            if before != (known.score, known.comment, known.answers):
-                known.updated = self.now
-            done = CORRECTED
-        self._effects(ask, known, person)
-        self._follow(person, "all")
-        return done
-
-    def _effects(self, ask: Ask, answer: Answer, person: Person) -> None:
-        """Each once for an answer, by what it says first and after each correction."""
-        attitude = answer.attitude(ask.form.kind)
-        action = ask.form.actions.get(attitude or "")
-        if action is None or attitude is None or attitude in answer.followed:
+    def _remind(self, person: Person, send: Send) -> None:
+        if not send.is_open(self.now):
+            send.due = None
             return
-        answer.followed.add(attitude)
-        if action.pause is not None:
-            person.paused_until = max(person.paused_until, self.now + action.pause)
-        if action.campaign and not person.started:
-            person.started = True
-            # What an answer has started is not held back by the pause of marketing.
-            if self.obstacle(person) in (None, "paused_marketing") and self.has_sender:
-                self._mails(person, THANKS)
-        if action.tag is not None:
-            person.tags.add(action.tag)
+        reason = "archived" if send.survey.status == "archived" else self.obstacle(person)
+        if reason is None and self._is_held(send, by_mail=True):
+            return
+        send.due = None
+        if reason is not None:
+            send.not_reminded = reason
+        else:
+            send.reminded_at = self.now
+            self._mail(person, send.survey, "reminder")
+
+    def _mail(self, person: Person, survey: Survey, kind: str) -> None:
+        address = person.email or ""
+        self.mails.append((address, survey.name, kind, self.now))
+        for simulated, outcome in (("bounce+", "bounced"), ("complaint+", "complained")):
+            if address.startswith(simulated):
+                self.dead[address] = outcome
+
+    def _first(self, person: Person, send: Send, score: int) -> None:
+        send.state, send.answered_at, send.score, send.due = "answered", self.now, score, None
+        self._effects(person, send)
+
+    def _effects(self, person: Person, send: Send) -> None:
+        said = category(send.survey.kind, send.score or 0)
+        attitude = ATTITUDES.get(said or "", said or "")
+        tag, days = send.survey.tags.get(attitude), send.survey.pauses.get(attitude)
+        if days is not None and ("pause", attitude) not in send.effects:
+            send.effects.add(("pause", attitude))
+            person.paused_until = max(person.paused_until, self.now + days * DAY)
+        if tag is not None and ("tag", attitude) not in send.effects:
+            send.effects.add(("tag", attitude))
+            self.is_tagged(person, {tag})

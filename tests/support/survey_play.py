@@ -1,367 +1,320 @@
-"""One random history of surveys, told both to the product and to a model that knows nothing of it."""
+"""One history of surveys, told to both the product and the model, and compared."""
 
-import random
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from chalicelib.core.clock import SECOND, iso
-from chalicelib.platform import survey_tokens
-from chalicelib.platform.survey_tokens import Token
-from tests.support import pipeline
-from tests.support.survey_forms import PLANS, QUESTIONS, RULES, drawn
-from tests.support.survey_oracle import THANKS, Oracle
-from tests.support.survey_people import ANSWERABLE, CORRECTABLE, DAY, HOUR, WINDOW, Action, Ask, Form, Person
+from chalicelib.core.clock import iso, parse_instant
+from tests.support import pipeline, survey_recount
+from tests.support.survey_oracle import DAY, Mail, Oracle, Person, Send, Survey
 from tests.support.survey_world import SurveyWorld
 
-WHAT = {
-    "closes": 12,
-    "closed": 3,
-    "logs in": 10,
-    "logged in": 2,
-    "imported": 1,
-    "imports": 2,
-    "changes plan": 3,
-    "finds an address": 1,
-    "leaves": 2,
-    "comes back": 1,
-    "loses the tag": 1,
-    "is deleted": 1,
-    "merges": 3,
-    "answers": 8,
-    "corrects": 3,
-    "is answered for": 6,
-    "survey moves": 3,
-    "survey changes": 1,
-    "rules change": 1,
-    "sender": 1,
-    "passes": 8,
-    "comes to the point": 12,
+RULES: dict[str, dict[str, Any]] = {
+    "plan": {"field": "traits.plan", "op": "eq", "value": "trial"},
+    "use": {"field": "events.use", "op": "count_gte", "value": 1, "window": "7d"},
+    "vip": {"field": "tags", "op": "contains", "value": "vip"},
 }
-ENDING = 3
-"""How many surveys end in a history."""
+_REMINDER = "Reminder: "
+_DAYS = 400
+"""As many as figures are told of at once."""
 
-FEWEST = 5
-"""As many people remain, however many are deleted and merged."""
+_SHOWN = 25
+"""As many sends as are told with an explanation."""
+
+_SUBJECTS = {"custom": "A few questions from Acme"}
 
 
 class Play:
-    """`world` is the product, `model` what it is to do; `happened` counts what was done, and statuses of answers."""
+    """The product and the model side by side. `log` has all that happened: when, to whom, and what."""
 
-    def __init__(self, world: SurveyWorld, seed: int, people: int, flavour: str = "plain") -> None:
-        self.world, self.rng, self.flavour = world, random.Random(seed), flavour
-        # Each run of a history begins at the same hour, whenever it is run.
-        world.advance(DAY - world.now % DAY + 10 * HOUR)
+    def __init__(self, world: SurveyWorld, surveys: list[Survey], *, quiet: bool = False) -> None:
+        self.world = world
+        self.model = Oracle(world.now, surveys, (21 * 3_600_000, 8 * 3_600_000) if quiet else None)
         self.start = world.now
-        self.model = Oracle(self.start, (22, 7) if flavour == "quiet" else None)
-        self.happened: Counter[str] = Counter()
-        self.ids: dict[str, str] = {}
-        self.surveys: dict[str, str] = {}
-        if self.model.quiet is not None:
-            hours = {"start": "22:00", "end": "07:00"}
-            world.ok(world.client.patch("/v1/settings", {"quiet_hours": hours, "timezone": "UTC"}))
-        trial = {"field": "traits.plan", "op": "in", "value": sorted(self.model.plans)}
-        rules = {"trial": [trial], **RULES}
-        self.segments = {name: world.segment(*conditions, name=name) for name, conditions in rules.items()}
-        self.campaign = world.lifecycle({"subject": THANKS}, trigger={"event": "nobody does this"})
-        for _ in range(people):
-            self.comes()
-        self.model.forms = drawn(self.rng, quiet=flavour == "quiet", by_campaign=flavour == "plain")
-        for form in self.model.forms:
-            self.surveys[form.name] = world.ok(world.client.post("/v1/surveys", self.body(form)))["id"]
-        for form in self.model.forms:
-            if self.rng.random() < 0.8:
-                self.moves(form, "activate")
+        self.log: list[tuple[int, frozenset[str], str]] = []
+        self.segments = {name: world.segment(rule, name=name) for name, rule in RULES.items()}
+        if quiet:
+            world.ok(world.client.patch("/v1/settings", {"quiet_hours": {"start": "21:00", "end": "08:00"}}))
+        self.ids = {each.name: world.ok(world.client.post("/v1/surveys", self._body(each)))["id"] for each in surveys}
+        self.tokens: dict[tuple[str, str, int], str] = {}
+        self.read: set[str] = set()
+        self.reasons: Counter[str] = Counter()
+        self.states: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
 
-    def body(self, form: Form) -> dict[str, Any]:
-        """The definition of a survey."""
-        conditions = [("event.properties.tier", form.tier), ("traits.country", form.country)]
-        filters = [{"field": field, "op": "eq", "value": value} for field, value in conditions if value is not None]
-        trigger = {
-            "event": form.event,
-            "segment_id": None if form.segment is None else self.segments[form.segment],
-            "filters": {"operator": "AND", "conditions": filters} if filters else None,
-            "include_existing": form.existing,
-            "delay": f"{form.delay // SECOND}s",
+    def _body(self, survey: Survey) -> dict[str, Any]:
+        trigger: dict[str, Any] = {"delay": f"{survey.delay // 1_000}s", "include_existing": survey.existing}
+        if survey.event is not None:
+            trigger["event"] = survey.event
+        if survey.segment is not None:
+            trigger["segment_id"] = self.segments[survey.segment]
+        body: dict[str, Any] = {
+            "name": survey.name,
+            "type": survey.kind,
+            "trigger": trigger,
+            "frequency_cap": {"max_surveys_per_contact": survey.most, "cooldown_days": survey.cooldown},
+            "channels": list(survey.channels),
         }
-        actions = {name: self.action(each) for name, each in form.actions.items()}
-        body: dict[str, Any] = {"type": form.kind, "actions": actions, "trigger": trigger}
-        body |= dict.fromkeys(("name", "question", "subject"), form.name)
-        body |= {"questions": QUESTIONS} if form.kind == "custom" else {}
-        body |= {"repeat": None if form.repeat is None else f"{form.repeat // HOUR}h"}
-        return body | self.changeable(form)
+        if survey.kind == "custom":
+            body["questions"] = [{"id": "ease", "type": "rating", "text": "Easy?"}]
+        else:
+            body["question"] = survey.name
+        if survey.remind_after is not None:
+            body["remind_after"] = f"{survey.remind_after // 1_000}s"
+        if survey.repeat is not None:
+            body["repeat"] = f"{survey.repeat // DAY}d"
+        actions: dict[str, dict[str, Any]] = {}
+        for attitude, tag in survey.tags.items():
+            actions.setdefault(attitude, {})["add_tags"] = [tag]
+        for attitude, days in survey.pauses.items():
+            actions.setdefault(attitude, {})["pause_marketing_days"] = days
+        return body | {"actions": actions}
 
-    def changeable(self, form: Form) -> dict[str, Any]:
-        cap = {"max_surveys_per_contact": form.most, "cooldown_days": form.cooldown // DAY}
-        remind = None if form.remind is None else f"{form.remind // HOUR}h"
-        return {"frequency_cap": cap, "channels": list(form.channels), "remind_after": remind}
+    # What happens.
 
-    def action(self, action: Action) -> dict[str, Any]:
-        said = {
-            "add_tags": [] if action.tag is None else [action.tag],
-            "start_campaign_id": self.campaign if action.campaign else None,
-            "pause_marketing_days": None if action.pause is None else action.pause // DAY,
-        }
-        return {name: value for name, value in said.items() if value}
+    def note(self, text: str, *people: Person | None) -> None:
+        names = frozenset(each.name for each in people if each is not None)
+        self.log.append((self.model.now, names, text))
 
-    def comes(self) -> None:
-        """One more person."""
-        n = len(self.ids)
-        name, kinds = f"c{n:03d}", {5: "bounce", 9: "complaint"}
-        kind = kinds.get(n % 11)
-        address = None if n % 11 == 3 else f"{kind}+{n}@simulator.amazonses.com" if kind else f"{name}@example.com"
-        plan, country = self.rng.choice(("trial", "trial", "basic", "pro", None)), self.rng.choice(("de", "fr"))
-        traits = {"country": country} | ({} if plan is None else {"plan": plan})
-        self.ids[name] = self.world.contact(name, **traits, email=address)
+    def joins(self, name: str, email: str | None, plan: str) -> None:
+        ident = self.world.contact(name, email=email, plan=plan)
         self.world.settle()
-        self.model.comes(Person(name, address, plan, country))
+        self.model.joins(name, ident, email, plan)
+        self.note(f"joins {email} {plan}", self.model.people[name])
 
-    def act(self) -> None:
-        """One thing happens."""
-        (what,) = self.rng.choices(list(WHAT), list(WHAT.values()))
-        general: dict[str, Callable[[], object]] = {
-            "survey moves": self.some_survey_moves,
-            "survey changes": self.some_survey_changes,
-            "rules change": self.rules_change,
-            "sender": self.sender_goes_or_comes,
-            "passes": lambda: self.passes(self.rng.choice((1, HOUR, 7 * HOUR + 123, DAY, DAY + 1, 3 * DAY - 1))),
-            "comes to the point": self.comes_to_the_point,
-        }
-        if what in general:
-            general[what]()
-            return
-        # What happens to those who are on their way says more than what happens to anybody.
-        there, chance = self.model.there(), self.rng.random()
-        asked = [each for each in there if each.asks]
-        waiting = [each for each in asked if any(ask.state == "waiting" for ask in each.asks)]
-        of = waiting if chance < 0.4 and waiting else asked if chance < 0.7 and asked else there
-        self.one(what, self.rng.choice(of))
-
-    def one(self, what: str, person: Person) -> None:
-        """Something happens to that person."""
-        acts: dict[str, Callable[[Person], object]] = {
-            "closes": lambda each: self.closes(each, 0),
-            "closed": lambda each: self.closes(each, self.rng.choice((2 * HOUR, DAY, DAY + 1))),
-            "logs in": lambda each: self.logs_in(each, 0),
-            "logged in": lambda each: self.logs_in(each, self.rng.choice((2 * HOUR, DAY, DAY + 1, 6 * DAY))),
-            "imported": lambda each: self.closes(each, 0, imported=True),
-            "imports": lambda each: self.logs_in(each, self.rng.choice((0, HOUR, 8 * DAY)), imported=True),
-            "changes plan": self.changes_plan,
-            "finds an address": self.finds_an_address,
-            "leaves": lambda each: self.unsubscribes(each, yes=True),
-            "comes back": lambda each: self.unsubscribes(each, yes=False),
-            "loses the tag": self.loses_the_tag,
-            "is deleted": self.is_deleted,
-            "merges": self.merges,
-            "answers": lambda each: self.answers(each, lambda ask: ask.answer is None),
-            "corrects": lambda each: self.answers(each, lambda ask: ask.answer is not None),
-            "is answered for": self.is_answered_for,
-        }
-        acts[what](person)
-        self.happened[what] += 1
-
-    def note(self, person: Person, what: str) -> None:
-        person.story.append((self.model.now, what))
-
-    def closes(self, person: Person, ago: int, *, imported: bool = False) -> None:
-        tier = self.rng.choice(("pro", "free"))
-        self.happens(person, "closed", self.model.now - ago, tier, imported=imported)
-
-    def logs_in(self, person: Person, ago: int, *, imported: bool = False) -> None:
-        self.happens(person, "login", self.model.now - ago, imported=imported)
-
-    def happens(self, person: Person, event: str, at: int, tier: str | None = None, *, imported: bool = False) -> None:
-        """An event is received now that happened then."""
-        self.note(person, f"{event} {tier or ''} {iso(at)}{' imported' if imported else ''}")
-        raw = {"user_id": self.alias(person), "event": event, "timestamp": iso(at), "properties": {"tier": tier}}
-        accepted = pipeline.accepted(raw, "track", self.world.now, historical=imported)
-        pipeline.work(pipeline.messages(self.world.tenant, [accepted]))
+    def changes(self, person: Person, body: dict[str, Any], model: Callable[[], None]) -> None:
+        self.world.ok(self.world.client.patch(f"/v1/contacts/{person.id}", body))
         self.world.settle()
-        self.model.does(person, event, at, tier, imported=imported)
+        self.note(f"is changed: {body}", person)
+        model()
 
-    def alias(self, person: Person) -> str:
-        """Any of the names that lead to the person by now."""
-        return self.rng.choice([each for each in self.ids if self.model.who(each) is person])
+    def takes_plan(self, person: Person, plan: str) -> None:
+        self.changes(person, {"traits": {"plan": plan}}, lambda: self.model.takes_plan(person, plan))
 
-    def patch(self, person: Person, body: dict[str, Any]) -> None:
-        self.note(person, f"patched {body}")
-        self.world.ok(self.world.client.patch(f"/v1/contacts/{self.ids[person.name]}", body))
-        self.world.settle()
+    def is_tagged(self, person: Person) -> None:
+        self.changes(person, {"add_tags": ["vip"]}, lambda: self.model.is_tagged(person, {"vip"}))
 
-    def changes_plan(self, person: Person) -> None:
-        plan = self.rng.choice(("trial", "basic", "pro"))
-        self.patch(person, {"traits": {"plan": plan}})
-        self.model.changes(person, plan=plan)
-
-    def finds_an_address(self, person: Person) -> None:
-        if person.address is None:
-            address = f"{person.name}-new@example.com"
-            self.patch(person, {"traits": {"email": address}})
-            self.model.changes(person, address=address)
+    def is_untagged(self, person: Person) -> None:
+        self.changes(person, {"remove_tags": ["vip"]}, lambda: self.model.is_untagged(person, "vip"))
 
     def unsubscribes(self, person: Person, *, yes: bool) -> None:
-        self.patch(person, {"unsubscribed": yes})
-        person.unsubscribed = yes
+        def model() -> None:
+            person.unsubscribed = yes
 
-    def loses_the_tag(self, person: Person) -> None:
-        self.patch(person, {"remove_tags": ["fan"]})
-        self.model.loses_tag(person)
+        self.changes(person, {"unsubscribed": yes}, model)
+
+    def does(self, name: str, event: str, age: int = 0, *, imported: bool = False) -> None:
+        person = self.model.who(name)
+        if person is None:
+            return
+        raw = {"user_id": name, "event": event, "timestamp": iso(self.model.now - age)}
+        accepted = pipeline.accepted(raw, "track", self.model.now, historical=imported)
+        pipeline.work(pipeline.messages(self.world.tenant, [accepted]))
+        self.world.settle()
+        self.note(f"does {event} (as {name}), {age} ms ago{', imported' if imported else ''}", person)
+        self.model.does(person, event, age, imported=imported)
+
+    def merges(self, target: Person, source: Person) -> None:
+        path = f"/v1/contacts/{target.id}/merge"
+        self.world.ok(self.world.client.post(path, {"source_contact_id": source.id}))
+        self.world.settle()
+        self.note(f"{target.name} absorbs {source.name}", target, source)
+        self.model.merges(target, source)
 
     def is_deleted(self, person: Person) -> None:
-        if len(self.model.there()) <= FEWEST:
-            return
-        self.note(person, "is deleted")
-        self.world.ok(self.world.client.delete(f"/v1/contacts/{self.ids[person.name]}"))
+        self.world.ok(self.world.client.delete(f"/v1/contacts/{person.id}"))
         self.world.settle()
+        self.note("is deleted", person)
         self.model.is_deleted(person)
 
-    def merges(self, person: Person) -> None:
-        others = [each for each in self.model.there() if each is not person]
-        alike = [
-            each for each in others if any(each.waiting(form) and person.waiting(form) for form in self.model.forms)
-        ]
-        other = self.rng.choice(alike if alike and self.rng.random() < 0.7 else others)
-        if len(others) > FEWEST:
-            for each in (person, other):
-                self.note(each, f"{other.name} becomes part of {person.name}")
-            body = {"source_contact_id": self.ids[other.name]}
-            self.world.ok(self.world.client.post(f"/v1/contacts/{self.ids[person.name]}/merge", body))
-            self.world.settle()
-            self.model.merges(person, other)
+    def moves(self, survey: Survey, verb: str) -> None:
+        self.world.do(self.ids[survey.name], verb)
+        self.note(f"survey {survey.name}: {verb}")
+        {"activate": self.model.activates, "pause": self.model.pauses, "archive": self.model.archives}[verb](survey)
 
-    def said(self, form: Form, *, again: bool) -> dict[str, Any]:
-        """Some answer; one that is given again may leave things out."""
-        said: dict[str, Any] = {}
-        if form.kind == "custom":
-            said["answers"] = {"q1": self.rng.randint(1, 5)} | self.rng.choice(({}, {"q2": "red"}, {"q2": "blue"}))
-        else:
-            said["score"] = self.rng.choice((0, 3, 6, 7, 8, 9, 10) if form.kind == "nps" else (1, 2, 3, 4, 5))
-        if self.rng.random() < 0.4:
-            said["comment"] = self.rng.choice(("Good", "Bad", None))
-        if again and self.rng.random() < 0.3 and form.kind != "custom":
-            said.pop("score")
-        return said
-
-    def answers(self, person: Person, wanted: Callable[[Ask], bool]) -> None:
-        """By the token of something that the person was asked."""
-        found = [ask for ask in person.asks if ask.at is not None and wanted(ask)]
-        ask = self.rng.choice(found[-3:]) if found else None
-        token = None if ask is None else self.token(person, ask)
-        if ask is not None and token is not None:
-            self.answers_by(token, person, ask)
-
-    def answers_by(self, token: str, person: Person, ask: Ask) -> None:
-        said = self.said(ask.form, again=ask.answer is not None)
-        survey, key = self.surveys[ask.form.name], self.rng.choice((self.world.write_key, None))
-        answer = self.world.client.post(f"/v1/surveys/{survey}/responses", said | {"token": token}, key=key)
-        self.has_answered(
-            person, f"answers {ask.form.name} {said}", answer.status, self.model.answers(ask, person, said)
-        )
-
-    def token(self, person: Person, ask: Ask) -> str | None:
-        """As it was given to whoever was asked, who may be part of somebody else by now; None where both were asked in
-        one moment."""
-        survey = self.surveys[ask.form.name]
-        sends = self.world.explain(survey, self.ids[person.name])["sends"]
-        found = [each["id"] for each in sends if each["sent_at"] == iso(ask.at or 0)]
-        return (
-            survey_tokens.make(Token(self.world.tenant, self.ids[ask.first], survey, *found))
-            if len(found) == 1
-            else None
-        )
-
-    def is_answered_for(self, person: Person) -> None:
-        """By the contact's id, asked or not."""
-        waiting = [ask.form for ask in person.asks if ask.state == "waiting"]
-        form = self.rng.choice(waiting if waiting and self.rng.random() < 0.4 else self.model.forms)
-        known = self.model.answered_for(form, person)
-        said = self.said(form, again=known is not None and known.answer is not None)
-        body = said | {"contact_id": self.ids[person.name]}
-        answer = self.world.client.post(f"/v1/surveys/{self.surveys[form.name]}/responses", body)
-        expected = self.model.answers_for(form, person, said)
-        self.has_answered(person, f"is answered for {form.name} {said}", answer.status, expected)
-
-    def has_answered(self, person: Person, what: str, status: int, expected: int) -> None:
-        self.note(person, f"{what}: {status}")
-        assert status == expected, (what, person.story)
-        self.happened[f"answer {status}"] += 1
+    def caps(self, survey: Survey, most: int | None) -> None:
+        body = {"frequency_cap": {"max_surveys_per_contact": most}}
+        self.world.ok(self.world.client.patch(f"/v1/surveys/{self.ids[survey.name]}", body))
         self.world.settle()
+        self.note(f"survey {survey.name}: most {most}")
+        survey.most = most
 
-    def moves(self, form: Form, verb: str) -> None:
-        self.world.do(self.surveys[form.name], verb)
-        {"activate": self.model.activates, "pause": self.model.pauses, "archive": self.model.archives}[verb](form)
-        self.happened[verb] += 1
-
-    def some_survey_moves(self) -> None:
-        """One that is paused goes on before long; at most three end, while something of them waits."""
-        self.has_sender()
-        forms, chance = self.model.forms, self.rng.random()
-        still = [each for each in forms if each.status in ("draft", "paused")]
-        going = [each for each in forms if each.status == "active"]
-        busy = [each for each in going if any(person.waiting(each) for person in self.model.there())]
-        if chance < 0.12 and busy and sum(each.status == "archived" for each in forms) < ENDING:
-            self.moves(self.rng.choice(busy), "archive")
-        elif still and (chance < 0.7 or not going):
-            self.moves(self.rng.choice(still), "activate")
-        elif going:
-            self.moves(self.rng.choice(busy or going), "pause")
-
-    def some_survey_changes(self) -> None:
-        self.has_sender()
-        form = self.rng.choice([each for each in self.model.forms if each.status != "archived"])
-        form.most = self.rng.choice((1, 2, 3, None))
-        form.channels = self.rng.choice((("email",), ("widget",), ("email", "widget")))
-        form.remind = self.rng.choice((None, DAY, 3 * DAY)) if "email" in form.channels else None
-        if self.flavour != "quiet":
-            form.cooldown = self.rng.choice((0, DAY, 2 * DAY))
-        self.world.ok(self.world.client.patch(f"/v1/surveys/{self.surveys[form.name]}", self.changeable(form)))
+    def rules_change(self, plan: str) -> None:
+        rules = {"operator": "AND", "conditions": [RULES["plan"] | {"value": plan}]}
+        self.world.ok(self.world.client.patch(f"/v1/segments/{self.segments['plan']}", {"rules": rules}))
         self.world.settle()
+        self.note(f"segment plan: eq {plan}")
+        self.model.rules_change(plan)
 
-    def rules_change(self) -> None:
-        plans = PLANS[self.model.plans == PLANS[0]]
-        rules = {"operator": "AND", "conditions": [{"field": "traits.plan", "op": "in", "value": sorted(plans)}]}
-        self.world.ok(self.world.client.patch(f"/v1/segments/{self.segments['trial']}", {"rules": rules}))
+    def answers(self, whose: Person, send: Send, score: int) -> None:
+        """By the token of the mail that was sent."""
+        person = None if whose.gone else whose
+        body = {"token": self._token(send)} | self._said(send.survey, score)
+        path = f"/v1/surveys/{self.ids[send.survey.name]}/responses"
+        status = self.world.client.post(path, body, key=self.world.write_key).status
         self.world.settle()
-        self.model.plans_are(plans)
+        self.note(f"answers {send.survey.name} of {send.sent_at} with {score} by token: {status}", whose)
+        self.statuses[status] += 1
+        self._agree(status, self.model.answers(person, send, score), send.survey, whose)
 
-    def sender_goes_or_comes(self) -> None:
-        if self.flavour == "senders":
-            self.has_sender(yes=not self.model.has_sender)
-
-    def has_sender(self, *, yes: bool = True) -> None:
-        """Without one no survey is activated or changed."""
-        if yes != self.model.has_sender:
-            self.model.has_sender = yes
-            sender = "hello@acme.test" if yes else None
-            self.world.ok(self.world.client.patch("/v1/settings", {"default_from_email": sender}))
+    def answers_unasked(self, person: Person, survey: Survey, score: int) -> None:
+        body = {"contact_id": person.id} | self._said(survey, score)
+        status = self.world.client.post(f"/v1/surveys/{self.ids[survey.name]}/responses", body).status
+        self.world.settle()
+        self.note(f"answers {survey.name} with {score} by id: {status}", person)
+        self.statuses[status] += 1
+        self._agree(status, self.model.answers_unasked(person, survey, score), survey, person)
 
     def passes(self, time: int) -> None:
         self.world.advance(time)
         self.model.passes(time)
         assert self.model.now == self.world.now
 
-    def comes_to_the_point(self) -> None:
-        """Time passes until just before, at, or after a moment at which something ends, and then something happens."""
-        coming = self.points()
-        soon = [each for each in coming if each[0] <= self.model.now + 8 * DAY]
-        if coming and (soon or self.rng.random() < 0.3):
-            some = self.rng.choices(soon if soon and self.rng.random() < 0.97 else coming, k=4)
-            moment, person, what = min(some, key=lambda each: each[0])
-            self.passes(max(1, moment - self.model.now + self.rng.choice((-1, 0, 1))))
-            if person in self.model.there():
-                self.one(what, person)
+    def _said(self, survey: Survey, score: int) -> dict[str, Any]:
+        return {"answers": {"ease": score}} if survey.kind == "custom" else {"score": score}
 
-    def points(self) -> list[tuple[int, Person, str]]:
-        """Moments that something depends on, whose it is, and what may happen then to show it."""
-        found = []
-        for person in self.model.there():
-            last = person.last_asked()
-            found += [(last + form.cooldown, person, "closes") for form in self.model.forms if last is not None]
-            found += [(each + WINDOW, person, "logs in") for each in person.logins]
-            found += [(ask.due, person, "leaves") for ask in person.asks if ask.state == "waiting"]
-            found += [(ask.at + ANSWERABLE, person, "answers") for ask in person.asks if ask.at is not None]
-            found += [
-                (ask.answer.at + CORRECTABLE, person, "corrects") for ask in person.asks if ask.answer is not None
-            ]
-            found.append((person.paused_until, person, "closes"))
-        return [each for each in found if each[0] > self.model.now]
+    def _agree(self, got: Any, expected: Any, survey: Survey, person: Person | None) -> None:
+        assert got == expected, self.story(f"{survey.name}: expected {expected}, got {got}", person)
+
+    def _token(self, send: Send) -> str:
+        self._read_mails()
+        assert send.to is not None
+        assert send.sent_at is not None
+        return self.tokens[send.to, send.survey.name, send.sent_at]
+
+    def _read_mails(self) -> None:
+        """The tokens of the mails that have come since this was done the last time."""
+        query = {"limit": "100"}
+        while True:
+            page = self.world.get("/v1/test_mailbox", **query)
+            fresh = [mail for mail in page["data"] if mail["id"] not in self.read]
+            for mail in fresh:
+                self.read.add(mail["id"])
+                to, survey, kind, at = self._mail(mail)
+                if kind == "ask":
+                    self.tokens[to, survey, at] = self.world.token(mail)
+            if len(fresh) < len(page["data"]) or not page["has_more"]:
+                return
+            query["cursor"] = page["next_cursor"]
+
+    # What both say of it.
+
+    def story(self, what: str, *people: Person | None) -> str:
+        """A difference, and all that happened to those whom it is about, and to the surveys."""
+        names = {
+            name for name in self.model.people if (who := self.model.people[name]) in people or _last(who) in people
+        }
+        told = [
+            f"  {at} {', '.join(sorted(who)) or '-'} {text}" for at, who, text in self.log if not who or who & names
+        ]
+        return "\n".join([what, f"now {self.model.now}; {', '.join(sorted(names))}:", *told])
+
+    def agrees(self) -> None:
+        """Everything is as the model has it."""
+        mails = Counter(self._mail(each) for each in self.world.mailbox())
+        expected = Counter(self.model.mails)
+        for mail in [*(mails - expected), *(expected - mails)]:
+            whom = [each for each in self.model.people.values() if each.email == mail[0]]
+            raise AssertionError(
+                self.story(f"mail {mail}: expected {expected[mail]}, got {mails[mail]}", *map(_last, whom))
+            )
+        for survey in self.model.surveys:
+            self._sends_agree(survey)
+            self._figures_agree(survey)
+        for person in self.model.living():
+            self._profile_agrees(person)
+            for survey in self.model.surveys:
+                self._explanation_agrees(survey, person)
+
+    def _mail(self, mail: dict[str, Any]) -> Mail:
+        said = mail["subject"].removeprefix(_REMINDER)
+        (survey,) = (each.name for each in self.model.surveys if said == _SUBJECTS.get(each.kind, each.name))
+        kind = "ask" if said == mail["subject"] else "reminder"
+        return mail["to"], survey, kind, parse_instant(mail["sent_at"])
+
+    def _sends_agree(self, survey: Survey) -> None:
+        by_id = {each.id: each for each in self.model.living()}
+        rows = self.world.rows(self.ids[survey.name])
+        self._agree([row for row in rows if row["contact_id"] not in by_id], [], survey, None)
+        for person in by_id.values():
+            own = sorted(person.of(survey), key=lambda each: each.order)
+            expected = [survey_recount.line(self.model, person, each) for each in own]
+            theirs = sorted((row for row in rows if by_id[row["contact_id"]] is person), key=lambda row: str(row["id"]))
+            got = [_send_line(person, row) for row in theirs]
+            self._agree(_in_order(got), _in_order(expected), survey, person)
+            self.states.update(str(each["state"]) for each in expected)
+        answered = Counter(
+            (by_id[row["contact_id"]].name, _score(row), row["category"], parse_instant(row["responded_at"]))
+            for row in self.world.rows(self.ids[survey.name], "responses")
+        )
+        self._agree(answered, survey_recount.responses(self.model, survey), survey, None)
+
+    def _figures_agree(self, survey: Survey) -> None:
+        expected = survey_recount.figures(self.model, survey)
+        path, today = f"/v1/surveys/{self.ids[survey.name]}/stats", self.model.now // DAY
+        by_day: list[dict[str, Any]] = []
+        for first in range(self.start // DAY, today + 1, _DAYS):
+            last = min(first + _DAYS - 1, today)
+            got = self.world.get(path, **{"from": iso(first * DAY)[:10], "to": iso(last * DAY)[:10]})
+            by_day += got["by_day"]
+        got["by_day"] = [{"day": parse_instant(day.pop("date")) // DAY} | day for day in by_day]
+        ratings = [(each["responses"], each["average"]) for each in got["questions"]]
+        got["ease"] = ratings[0] if ratings else None
+        self._agree({name: got[name] for name in expected}, expected, survey, None)
+
+    def _profile_agrees(self, person: Person) -> None:
+        profile = self.world.get(f"/v1/contacts/{person.id}")
+        until = profile["marketing_paused_until"]
+        got = {name: profile[name] for name in ("last_nps_score", "last_csat_score")} | {
+            "paused": 0 if until is None else parse_instant(until),
+            "tags": set(profile["tags"]),
+            "unsubscribed": profile["unsubscribed_at"] is not None,
+            "email": profile["email"],
+        }
+        expected = survey_recount.last_scores(person) | {
+            "paused": person.paused_until,
+            "tags": person.tags,
+            "unsubscribed": person.unsubscribed,
+            "email": person.email,
+        }
+        assert got == expected, self.story(f"profile: expected {expected}, got {got}", person)
+
+    def _explanation_agrees(self, survey: Survey, person: Person) -> None:
+        told = self.world.explain(self.ids[survey.name], person.id)
+        expected = survey_recount.explained(self.model, survey, person)
+        got = {name: _ms(told[name]) if name in _MOMENTS else told[name] for name in expected}
+        self._agree(got, expected, survey, person)
+        shown = Counter((each["state"], each["reason"]) for each in told["sends"])
+        own = Counter((each.shown(self.model.now), each.reason) for each in person.of(survey))
+        assert shown == own or (shown <= own and shown.total() == _SHOWN), self.story("what explain lists", person)
+        self.reasons[str(expected["reason"])] += 1
+
+
+_MOMENTS = ("until", "last_sent_at", "cooldown_until")
+
+
+def _send_line(person: Person, row: dict[str, Any]) -> dict[str, Any]:
+    names = ("state", "reason", "cause", "channels", "not_reminded")
+    moments = ("due_at", "sent_at", "answered_at", "reminded_at")
+    return {"contact": person.name} | {name: row[name] for name in names} | {name: _ms(row[name]) for name in moments}
+
+
+def _in_order(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By what caused them, where that is known: of many who enter a segment by its rules, none is the first."""
+    ranks = {id(line): n for n, line in enumerate(lines) if line["cause"] != "segment"}
+    return sorted(lines, key=lambda line: (ranks.get(id(line), len(lines)), repr(sorted(line.items()))))
+
+
+def _score(row: dict[str, Any]) -> int:
+    score: int = row["answers"]["ease"] if row["score"] is None else row["score"]
+    return score
+
+
+def _last(person: Person) -> Person:
+    while person.into is not None:
+        person = person.into
+    return person
+
+
+def _ms(moment: str | None) -> int | None:
+    return None if moment is None else parse_instant(moment)

@@ -293,7 +293,7 @@ def merging(tenant: Tenant, contact_id: str, source_id: str, preference: Prefere
     if not kinship.has_room_for(contact, source):
         raise Conflict(f"A contact has at most {MAX_USERS} external ids.")
     directory = identities.with_emails(tenant, [], {}, {contact.id: contact, source.id: source})
-    before = (contact.tags, contact.unsubscribed_at, contact.email)
+    before = (contact.tags, contact.unsubscribed_at, contact.email, contact.marketing_paused_until)
     first = {"prefer_target": contact.traits, "prefer_source": source.traits}.get(preference, {}).keys()
     if kinship.absorb(contact, source, source.id):
         message = f"Both have more than {MAX_TAGS} tags together. Remove some first."
@@ -304,8 +304,8 @@ def merging(tenant: Tenant, contact_id: str, source_id: str, preference: Prefere
     clashes = directory.settle_emails(Resolved(contact, contact.id, joined=[source]))
     clash = clashes[0][1] if clashes else None
     is_news = clash is not None and identities.note_clash(contact, clash)
-    after = (contact.tags, contact.unsubscribed_at, contact.email)
-    fields = ("tags", "unsubscribed_at", "email")
+    after = (contact.tags, contact.unsubscribed_at, contact.email, contact.marketing_paused_until)
+    fields = ("tags", "unsubscribed_at", "email", "marketing_paused_until")
     changed |= {field for field, old, new in zip(fields, before, after, strict=True) if old != new}
     contact.updated_at = max(contact.updated_at, received.moment)
     ops = [

@@ -36,7 +36,8 @@ class Fetch(NamedTuple):
 class Message:
     """One mail of a campaign to a contact, or the step that was skipped, with why.
 
-    Of a mail of a waitlist `campaign_id` is the waitlist, `run_id` the entry, and `step_id` says which mail it is.
+    Of a mail of a waitlist, or of a survey, `campaign_id` is that, `run_id` the entry or the send, and `step_id` says
+    which mail it is.
     `contact_id` is the contact that it was made for. `to` is the address; `links` how many links the mail has, and
     `fetches` the requests for them. `sending` is what a worker has claimed: until the outcome is recorded nobody knows
     whether it was sent.

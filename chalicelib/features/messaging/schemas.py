@@ -42,7 +42,7 @@ class MessageAnswer(Answer):
 class HeldMessage(MessageAnswer):
     """A message as what is held on a contact has it."""
 
-    campaign_id: Annotated[str, Field(description="The campaign that sent it, or the waitlist.")]
+    campaign_id: Annotated[str, Field(description="The campaign that sent it, or the waitlist, or the survey.")]
     to: Annotated[str | None, Field(description="The address, where it came to be sent.")]
 
 

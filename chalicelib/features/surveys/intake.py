@@ -15,8 +15,9 @@ def checked(
 ) -> dict[str, Any]:
     """The answers by question, those left out that say nothing.
 
-    `stands` has those that were given before, which stay where nothing else is said; None for a first answer, which
-    must have a score, or an answer to each question that wants one. Raises ValidationFailed with every fault.
+    `stands` has those that were given before, which stay as they are where nothing else is said, whatever the questions
+    are by now; None for a first answer, which must have a score, or an answer to each question that wants one. Raises
+    ValidationFailed with every fault.
     """
     faults = [*_of_score(survey, score, is_first=stands is None)]
     faults += [
@@ -24,9 +25,11 @@ def checked(
         for each in answers
         if survey.question_of(each) is None
     ]
-    given: dict[str, Any] = {}
+    given = {each: answer for each, answer in (stands or {}).items() if each not in answers}
     for question in survey.questions:
-        answer = answers.get(question.id, (stands or {}).get(question.id))
+        if question.id in given:
+            continue
+        answer = answers.get(question.id)
         if isinstance(answer, str):
             answer = answer.strip()
         if answer is None or answer in _UNANSWERED:

@@ -19,9 +19,17 @@ _CATEGORIES: Mapping[str, tuple[Category, Category, Category]] = {
 }
 
 
-def adds(survey: Survey, score: int | None, answers: Mapping[str, Any]) -> dict[str, int]:
-    """What a response with these answers adds to the figures."""
+def adds(
+    survey: Survey, score: int | None, answers: Mapping[str, Any], before: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """What a response with these answers adds to the figures; `before` is what it has added until now, which stays for
+    answers to questions that the survey has no more."""
     found = {"responses": 1} if score is None else {"responses": 1, f"s/{score}": 1}
+    found |= {
+        name: n
+        for name, n in (before or {}).items()
+        if name.startswith("q/") and (of := name.split("/")[1]) in answers and survey.question_of(of) is None
+    }
     for question in survey.questions:
         answer = answers.get(question.id)
         if answer is None:

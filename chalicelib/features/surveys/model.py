@@ -123,7 +123,8 @@ class Action:
 class Survey:
     """A survey's definition. `since` is the ULID made at its last activation: what came before sends nothing.
 
-    `remind_after` and `repeat` are in ms. `next_sweep_at` is where the timer of a recurring one stands.
+    `remind_after` and `repeat` are in ms. `next_sweep_at` is where the timer of a recurring one stands. `sweeping` is
+    the sweep that has begun and not asked everybody yet, as its id and its moment: a pause does not end it.
     """
 
     id: str
@@ -146,6 +147,7 @@ class Survey:
     activated_at: int | None = None
     since: str | None = None
     next_sweep_at: int | None = None
+    sweeping: tuple[str, int] | None = None
     version: int = 1
 
     @property
@@ -153,9 +155,11 @@ class Survey:
         """The scores that it takes; empty where its questions have their own."""
         return _SCALES.get(self.type, range(0))
 
-    def was_active(self, cause_id: str) -> bool:
-        """True where it has been active since before that cause was received."""
-        return self.status == "active" and self.since is not None and ids.ulid_of(cause_id) >= self.since
+    def takes(self, cause: "Cause") -> bool:
+        """True where the cause makes sends: it has been active since before that was received, or that is its sweep."""
+        if cause.kind == "sweep":
+            return self.status == "active" and self.sweeping == (ids.ulid_of(cause.id), cause.moment)
+        return self.status == "active" and self.since is not None and ids.ulid_of(cause.id) >= self.since
 
     def question_of(self, question_id: str) -> Question | None:
         return next((each for each in self.questions if each.id == question_id), None)
@@ -340,6 +344,12 @@ class Response:
         found = (each for each in self.effects if each.name == name and about in (None, each.about))
         return next(found, None)
 
+    @property
+    def issued_link(self) -> Effect | None:
+        """The referral link that it has issued first; a program that was not active has issued none."""
+        found = (each for each in self.effects if each.name == "referral_link" and each.outcome == "issued")
+        return next(found, None)
+
     def without(self, name: EffectName) -> "Response":
         return replace(self, effects=tuple(each for each in self.effects if each.name != name))
 
@@ -361,45 +371,3 @@ def attitude_of(category: Category) -> Attitude:
 def is_after(one: Send, other: Send) -> bool:
     """True where of two sends of a survey that wait for one contact the other is the one that stays."""
     return (one.due_at or 0, one.id) > (other.due_at or 0, other.id)
-
-
-def misfits(survey: Survey) -> list[tuple[str, str]]:
-    """What can't stand together in a survey: the field, and why not."""
-    found = [*_of_questions(survey), *_of_trigger(survey)]
-    if not survey.channels:
-        found.append(("channels", "A survey goes by at least one channel."))
-    if survey.remind_after is not None and "email" not in survey.channels:
-        found.append(("remind_after", "Reminders go by email, which is not among the channels."))
-    if survey.type == "custom" and survey.actions:
-        found.append(("actions", "They follow from the score of an nps or csat survey."))
-    return found
-
-
-def _of_questions(survey: Survey) -> list[tuple[str, str]]:
-    if survey.type != "custom":
-        found = [] if survey.question else [("question", "An nps or csat survey asks a question.")]
-        return found + ([("questions", "They are of custom surveys.")] if survey.questions else [])
-    found = [] if survey.questions else [("questions", "A custom survey has questions.")]
-    if survey.follow_up is not None:
-        found.append(("follow_up", "It is of nps and csat surveys; a custom one has questions."))
-    twice = [n for n, each in enumerate(survey.questions) if each.id in {one.id for one in survey.questions[:n]}]
-    found += [(f"questions.{n}.id", "Two questions have the same id.") for n in twice]
-    for n, each in enumerate(survey.questions):
-        is_choice = each.type in ("single_choice", "multiple_choice")
-        if is_choice and (len(each.options) < 2 or len(set(each.options)) != len(each.options)):
-            found.append((f"questions.{n}.options", "A choice has at least two options, no two of them alike."))
-        if not is_choice and each.options:
-            found.append((f"questions.{n}.options", "Only a choice has options."))
-    return found
-
-
-def _of_trigger(survey: Survey) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    trigger = survey.trigger
-    if trigger.include_existing and (trigger.event is not None or trigger.segment_id is None):
-        found.append(("trigger.include_existing", "It is of a trigger by segment alone."))
-    if trigger.filters is not None and trigger.event is None and trigger.segment_id is None:
-        found.append(("trigger.filters", "They are of a trigger by event, by segment, or both."))
-    if survey.repeat is not None and (trigger.segment_id is None or trigger.event is not None):
-        found.append(("repeat", "A recurring survey goes to the members of trigger.segment_id, and has no event."))
-    return found

@@ -1,4 +1,4 @@
-"""Bodies and answers of the survey endpoints."""
+"""Bodies and queries of the survey endpoints."""
 
 import re
 from collections.abc import Mapping
@@ -42,7 +42,6 @@ _COOLDOWN_MAX = 3_650
 _PAUSE_MAX = 365
 _TAGS_MAX = 20
 _TAG_MAX_BYTES = 128
-_ANSWERS_MAX = MAX_QUESTIONS
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -267,7 +266,7 @@ class NewResponse(Body):
     comment: Annotated[str | None, Field(max_length=MAX_COMMENT)] = None
     answers: Annotated[
         dict[Annotated[str, Field(max_length=64)], Any],
-        Field(max_length=_ANSWERS_MAX, description="Of a custom survey, by the question's id."),
+        Field(max_length=MAX_QUESTIONS, description="Of a custom survey, by the question's id."),
     ] = Field(default_factory=dict)
 
 

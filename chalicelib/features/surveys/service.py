@@ -19,14 +19,16 @@ from chalicelib.features.surveys.model import (
     Survey,
 )
 from chalicelib.platform import counters, cursor, definitions, mail_queue, outbox
-from chalicelib.platform.keys import Tenant
-from chalicelib.platform.listing import FIRST, Entry, Merge, Range, fill
+from chalicelib.platform.keys import Tenant, moment_sk
+from chalicelib.platform.listing import FIRST, Entry, Merge, Range, escaped_size, fill, within_answer
 from chalicelib.platform.table import Item, Op
 
-T = TypeVar("T")
+Row = TypeVar("Row", Send, Response)
 
 _ENDPOINT: Final = "surveys"
-_MAX_BYTES: Final = 200_000
+_MAX_BYTES: Final = 64_000
+_BESIDE_ANSWERS: Final = 2_500
+"""Bytes of the rest of a row in an answer, at the most: ids, moments and effects, escaped."""
 
 SWEEP: Final = "survey_sweep"
 DUE: Final = "survey_send"
@@ -119,7 +121,7 @@ def creation(tenant: Tenant, survey: Survey) -> list[Op]:
     version = definitions.version(tenant)
     if len(store.load_all(tenant)) >= MAX_SURVEYS:
         raise Conflict(f"A project has at most {MAX_SURVEYS:,} surveys.")
-    return [store.put(tenant, checked_size(survey)), definitions.raise_op(tenant, version)]
+    return [store.put(tenant, _checked_size(survey)), definitions.raise_op(tenant, version)]
 
 
 def change_ops(tenant: Tenant, after: Survey, before_all: int | None = None) -> list[Op]:
@@ -127,10 +129,10 @@ def change_ops(tenant: Tenant, after: Survey, before_all: int | None = None) -> 
 
     With `before_all` they are refused where definitions were changed since that version.
     """
-    return [store.put(tenant, checked_size(after)), definitions.raise_op(tenant, before_all)]
+    return [store.put(tenant, _checked_size(after)), definitions.raise_op(tenant, before_all)]
 
 
-def checked_size(survey: Survey) -> Survey:
+def _checked_size(survey: Survey) -> Survey:
     """The survey. Raises ValidationFailed where its definition is too large."""
     parts = [[each.text, *each.options] for each in survey.questions]
     if len(strict_json.dumps([parts, survey.trigger.filters]).encode()) > _MAX_BYTES:
@@ -242,12 +244,25 @@ def _page(
     limit: int,
     after: str | None,
     partitions: Sequence[str],
-    hydrate: Callable[[list[Entry]], list[T | None]],
-) -> tuple[list[T], str | None]:
+    hydrate: Callable[[list[Entry]], list[Row | None]],
+) -> tuple[list[Row], str | None]:
     filters = {"survey": survey_id, "only": only}
     span = Range() if after is None else Range(FIRST, cursor.decode(after, tenant, endpoint, filters))
     page = fill(iter([Merge(partitions, "list", span, limit + 1)]), limit, hydrate)
+    page = within_answer(page, _answer_bytes, _position)
     return page.rows, cursor.encode(tenant, endpoint, filters, page.position) if page.position else None
+
+
+def _answer_bytes(row: Send | Response) -> int:
+    said = [row.comment, dict(row.answers)] if isinstance(row, Response) else []
+    return _BESIDE_ANSWERS + escaped_size(strict_json.dumps(said))
+
+
+def _position(row: Send | Response) -> str:
+    """Where a row stands in its list, as its key says."""
+    if isinstance(row, Response):
+        return moment_sk(row.responded_at, row.id)
+    return moment_sk(row.created_at, f"{row.id}#{row.contact_id}")
 
 
 def tally(tenant: Tenant, survey_id: str, day: str, deltas: Mapping[str, int], told_by: str) -> None:

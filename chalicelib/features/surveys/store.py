@@ -57,6 +57,7 @@ def put(tenant: Tenant, after: Survey) -> Op:
         name: getattr(after, name) for name in Survey.__slots__ if name != "id" and name not in _AS_JSON
     }
     attrs["channels"] = list(after.channels)
+    attrs["sweeping"] = None if after.sweeping is None else list(after.sweeping)
     attrs["questions"] = strict_json.dumps([asdict(each) for each in after.questions])
     attrs["trigger"] = strict_json.dumps(asdict(after.trigger))
     attrs["cap"] = strict_json.dumps(asdict(after.cap))
@@ -73,6 +74,7 @@ def survey(item: Item) -> Survey:
         | {
             "id": item["SK"],
             "channels": tuple(item["channels"]),
+            "sweeping": (item["sweeping"][0], item["sweeping"][1]) if "sweeping" in item else None,
             "questions": tuple(Question(**each | {"options": tuple(each["options"])}) for each in read["questions"]),
             "trigger": Trigger(**read["trigger"]),
             "cap": Cap(**read["cap"]),
@@ -242,10 +244,10 @@ class Held(NamedTuple):
     token: str
 
 
-def held(tenant: Tenant, survey_id: str) -> list[Held]:
-    """What is held back, read consistently."""
-    rows = walk(tenant.held_partition(survey_id), a_page=_PAGE)
-    return [_held(item) for item in rows]
+def held(tenant: Tenant, survey_id: str, limit: int) -> list[Held]:
+    """Some of what is held back, `limit` of each partition, read consistently; none where nothing is."""
+    partitions = tenant.held_partitions(survey_id)
+    return [_held(item) for each in partitions for item in table.query(each, limit=limit).items]
 
 
 def _held(item: Item) -> Held:

@@ -36,10 +36,10 @@ class DueSurvey(Answer):
 
     survey_id: Annotated[str, Field(examples=["srvy_01j8x2m4k00000000000000000"])]
     type: Type
-    question: Annotated[str | None, Field(description="Null where it is custom.")]
+    question: Annotated[str | None, Field(description="Null where a custom one has none.")]
     follow_up: Annotated[str | None, Field(description="What to ask after the score, answered as `comment`.")]
     questions: Annotated[list[AskedQuestion], Field(description="Those of a custom survey.")]
-    scale: Annotated[ScaleShown | None, Field(description="Null where it is custom.")]
+    scale: Annotated[ScaleShown | None, Field(description="Null where a custom one has none.")]
     token: Annotated[str, Field(description="By this it is answered.")]
     page_url: Annotated[str, Field(description="A page on which it can be answered.")]
     expires_at: Annotated[str, Field(description="From then on it can't be answered.")]

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from chalicelib.core import clock, events, ids
 from chalicelib.core.clock import iso
-from chalicelib.core.errors import Conflict, NotFound
+from chalicelib.core.errors import Conflict, NotFound, Unavailable
 from chalicelib.features.activity import service as activity
 from chalicelib.features.codes import service as codes
 from chalicelib.features.contacts import service as contacts
@@ -97,8 +97,11 @@ def share_url(tenant: Tenant, at: Standing, response: Response) -> str | None:
     program = None if program_id is None else referrals.find(tenant, program_id)
     if program is None or program.status != "active":
         return None
-    now = projects.now(tenant)
-    link, _ = referral_link.run(tenant, program, at.contact, at.project, referral_link.MAILS, now)
+    try:
+        now = projects.now(tenant)
+        link, _ = referral_link.run(tenant, program, at.contact, at.project, referral_link.MAILS, now)
+    except Unavailable:
+        return None  # the answer is recorded, and the mail will have the link
     return codes.url(at.project.referral_base_url, link.code)
 
 
@@ -217,7 +220,7 @@ def _correct(
     answers = intake.checked(survey, given.score, given.answers, before.answers)
     score = before.score if given.score is None else given.score
     comment = (given.comment or None) if given.has_comment else before.comment
-    counted = ledger.adds(survey, score, answers)
+    counted = ledger.adds(survey, score, answers, before.counted)
     after = replace(before, score=score, comment=comment, answers=answers, counted=counted)
     if after == before:
         receipt.commit([], 200, shown(before, shows_contact=shows_contact))

@@ -111,7 +111,7 @@ class ResponseAnswer(Answer):
 
     id: Annotated[str, Field(examples=["resp_01j8x2m4k00000000000000000"])]
     survey_id: str
-    contact_id: Annotated[str | None, Field(description="Null where a write key has answered.")]
+    contact_id: Annotated[str | None, Field(description="Null where it was answered by a token.")]
     score: int | None
     comment: str | None
     answers: dict[str, Any]
@@ -185,7 +185,7 @@ class ExplainAnswer(Answer):
     contact_id: str
     as_of: str
     may_be_asked: Annotated[bool, Field(description="Whether a send that is due now would be sent.")]
-    reason: Annotated[str | None, Field(description="Why not; or the reason of the last send that was skipped.")]
+    reason: Annotated[str | None, Field(description="Why not; why past sends were skipped is told with them.")]
     message: str
     until: Annotated[str | None, Field(description="When that reason ends by itself.")]
     in_segment: Annotated[bool | None, Field(description="Null where the trigger names no segment.")]

@@ -73,7 +73,7 @@ def _ask(tenant: Tenant, at: Standing, send: Send, wanted: SurveyMail, now: int)
 
 
 def _letter(at: Standing, survey: Survey, wanted: SurveyMail, now: int) -> Letter:
-    return Letter(wanted, survey, at.contact, at.project, now)
+    return Letter(wanted, survey, at.contact, at.project, at.catalog.version, now)
 
 
 def _ask_by(tenant: Tenant, at: Standing, send: Send, letter: Letter, decided: Ask) -> None:

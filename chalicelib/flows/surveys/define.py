@@ -103,7 +103,7 @@ def archive(tenant: Tenant, survey_id: str, now: int, receipt: Receipt) -> Surve
     """End a survey for good; what was sent can be answered. Raises NotFound, Conflict where that was done before."""
 
     def ops(before: Survey, after: Survey, _version: int) -> tuple[Survey, list[Op]]:
-        after, stopped = replace(after, next_sweep_at=None), _unscheduled(tenant, before)
+        after, stopped = replace(after, next_sweep_at=None, sweeping=None), _unscheduled(tenant, before)
         return after, [*surveys.change_ops(tenant, after), *stopped, _moved(tenant, after, now)]
 
     return _move(tenant, survey_id, "archived", now, receipt, ops)
@@ -132,16 +132,19 @@ def _move(
 
 
 def _begun(tenant: Tenant, before: Survey, after: Survey, now: int) -> tuple[Survey, list[Op]]:
-    """What makes a survey that is activated for the first time ask those who are there already."""
+    """What makes a survey that is activated for the first time ask those who are there already; a sweep that was not
+    at its end when the survey was paused goes on."""
     if before.activated_at is not None:
-        return after, []
+        return after, timing.told(tenant, after, now)
+    timer: list[Op] = []
     if after.repeat is not None:
         following = now + after.repeat
         timer = timing.sweep_timer_ops(tenant, after.id, following, None)
-        return replace(after, next_sweep_at=following), [*timer, timing.sweep_event(tenant, after.id, now)]
-    if after.trigger.include_existing:
-        return after, [timing.sweep_event(tenant, after.id, now)]
-    return after, []
+        after = replace(after, next_sweep_at=following)
+    elif not after.trigger.include_existing:
+        return after, []
+    after, told = timing.begun(tenant, after, now)
+    return after, [*timer, *told]
 
 
 def _rescheduled(tenant: Tenant, before: Survey, after: Survey, now: int) -> tuple[Survey, list[Op]]:

@@ -121,6 +121,10 @@ def _start_campaign(tenant: Tenant, answer: _Answer) -> None:
     if campaign is None or campaign.status != "active":
         _commit(tenant, answer, "start_campaign", campaign_id, "campaign_not_active", said, [])
         return
+    run = campaigns.run(tenant, table.get(campaigns.run_key(tenant, answer.at.contact.id, campaign_id)))
+    if run is not None and (run.is_running or not campaign.reentry):
+        _commit(tenant, answer, "start_campaign", campaign_id, "had_it_before", said, [])
+        return
     response = answer.response
     data = {
         "contact_id": answer.at.contact.id,
@@ -169,4 +173,6 @@ def _pause_marketing(tenant: Tenant, answer: _Answer) -> None:
         _commit(tenant, answer, "pause_marketing", answer.category, "was_paused_longer", said, [])
         return
     contact.updated_at = max(contact.updated_at, answer.now)
-    _commit(tenant, answer, "pause_marketing", answer.category, "paused", said, [contacts.save(tenant, contact)])
+    told = {"contact_id": contact.id, "changed": ["marketing_paused_until"]}
+    ops = [contacts.save(tenant, contact), outbox.emit(tenant, events.CONTACT_UPDATED, told, answer.now)]
+    _commit(tenant, answer, "pause_marketing", answer.category, "paused", said, ops)

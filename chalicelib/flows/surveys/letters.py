@@ -21,7 +21,7 @@ from chalicelib.features.surveys.model import Mail, Survey
 from chalicelib.features.surveys.service import SurveyMail
 from chalicelib.features.templates import service as templates
 from chalicelib.features.templates.model import Template
-from chalicelib.platform import definitions, table
+from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.retries import retried
 from chalicelib.platform.table import Op
@@ -96,6 +96,8 @@ class Letter:
     survey: Survey
     contact: Contact
     project: Project
+    version: int
+    """Of the definitions."""
     now: int
 
 
@@ -104,7 +106,7 @@ def composed(tenant: Tenant, letter: Letter, referral_link: str | None = None) -
     survey, mail = letter.survey, letter.wanted.mail
     template: Template | None = _BUILT_IN[mail]
     if mail != "referral" and survey.email_template_id is not None:
-        template = templates.find(tenant, survey.email_template_id, definitions.version(tenant))
+        template = templates.find(tenant, survey.email_template_id, letter.version)
     if template is not None and referral_link is None and template.reads("referral_link", survey.subject):
         referral_link = links.url(tenant, letter.contact, letter.project, letter.now)
     return compose.run(
@@ -114,10 +116,17 @@ def composed(tenant: Tenant, letter: Letter, referral_link: str | None = None) -
         letter.project,
         compose.event_tags("survey.sent", letter.now, _tags(survey, mail)),
         letter.now,
-        subject=survey.subject if mail == "ask" else None,
+        subject=_subject(survey, mail),
         referral_link=referral_link,
         survey_link=survey_link.page(survey_link.token(tenant, letter.contact.id, survey.id, letter.wanted.send_id)),
     )
+
+
+def _subject(survey: Survey, mail: Mail) -> str | None:
+    """What stands in the place of the template's subject."""
+    if survey.subject is None or mail == "referral":
+        return None
+    return survey.subject if mail == "ask" else f"Reminder: {survey.subject}"
 
 
 def _tags(survey: Survey, mail: Mail) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from chalicelib.core import events, ids, strict_json
 from chalicelib.features.activity import service as activity
-from chalicelib.features.contacts import service as contacts
 from chalicelib.features.projects import service as projects
 from chalicelib.features.surveys import service as surveys
 from chalicelib.features.surveys.catalog import Catalog
@@ -22,7 +21,6 @@ from chalicelib.platform import table
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.outbox import DomainEvent
 from chalicelib.platform.retries import retried
-from chalicelib.platform.table import Check, attr
 from chalicelib.readings import eligibility
 
 
@@ -85,7 +83,7 @@ def _begin(
 ) -> None:
     send_id = send_id_of(cause, contact_id)
     at = standing.read(tenant, contact_id, survey_id, send_id)
-    if at is None or at.send is not None or at.survey is None or not at.survey.was_active(cause.id):
+    if at is None or at.send is not None or at.survey is None or not at.survey.takes(cause):
         return
     # What moved events caused is not caused again by the merge that moved them.
     if not may_wait(at.survey, at.surveyed) or (is_merge and at.surveyed.count(survey_id)):
@@ -97,7 +95,7 @@ def _begin(
     send = Send(send_id, at.contact.id, survey_id, cause, now, due_at=due_at)
     table.transact(
         [
-            Check(contacts.key(tenant, at.contact.id), attr("version").eq(at.contact.version)),
+            standing.unchanged(tenant, at),
             surveys.save_send(tenant, send),
             surveys.save_surveyed(tenant, at.surveyed.waits(survey_id, send_id)),
             *timing.follow_ops(tenant, send, "ask", now),

@@ -1,4 +1,5 @@
-"""Sends, responses and figures as callers see them, and why somebody was asked or not. Reads only."""
+"""Sends, responses and figures as callers see them, and why somebody was asked or not. Nothing is written
+but what a merge has left to be moved."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from chalicelib.flows.surveys.answers import (
 from chalicelib.flows.surveys.standing import Standing
 from chalicelib.platform.keys import Tenant
 
+_FIRST_DAY = parse_instant("0001-01-01")
 _DAYS_SHOWN = 30
 _DAYS_MAX = 400
 _SENDS_SHOWN = 25
@@ -81,7 +83,7 @@ def stats(tenant: Tenant, survey_id: str, first: str | None, last: str | None, n
     """A survey's figures, in all and by day. Raises NotFound, ValidationFailed for days that are none or too many."""
     survey = surveys.get(tenant, survey_id)
     until = last or local_day(now, projects.get(tenant).timezone)
-    since = first or clock.day(_moment("to", until) - (_DAYS_SHOWN - 1) * clock.DAY)
+    since = first or clock.day(max(_moment("to", until) - (_DAYS_SHOWN - 1) * clock.DAY, _FIRST_DAY))
     if not 0 <= _moment("to", until) - _moment("from", since) < _DAYS_MAX * clock.DAY:
         message = f"`from` is not after `to`, and at most {_DAYS_MAX} days before it."
         raise ValidationFailed(message, details=[detail("from", "range", message)])

@@ -7,7 +7,8 @@ from chalicelib.features.campaigns import service as campaigns
 from chalicelib.features.projects import service as projects
 from chalicelib.features.referrals import service as referrals
 from chalicelib.features.segments import service as segments
-from chalicelib.features.surveys.model import Survey, misfits
+from chalicelib.features.surveys.misfits import misfits
+from chalicelib.features.surveys.model import Survey
 from chalicelib.features.templates import service as templates
 from chalicelib.platform import definitions
 from chalicelib.platform.keys import Tenant
@@ -36,9 +37,13 @@ def _of_mail(tenant: Tenant, survey: Survey) -> list[Detail]:
     faults: list[Detail] = []
     if "email" in survey.channels and projects.get(tenant).default_from_email is None:
         faults.append(detail("default_from_email", "missing", "Set default_from_email in the settings first."))
-    template_id = survey.email_template_id
-    if template_id is not None and templates.find(tenant, template_id, definitions.version(tenant)) is None:
+    if survey.email_template_id is None:
+        return faults
+    template = templates.find(tenant, survey.email_template_id, definitions.version(tenant))
+    if template is None:
         faults.append(detail("email_template_id", "unknown", "There is no such template."))
+    elif template.subject is None and survey.subject is None:
+        faults.append(detail("subject", "missing", "The template has no subject, so the survey needs one."))
     return faults
 
 

@@ -13,6 +13,8 @@ from chalicelib.platform.outbox import DomainEvent
 KIND: Final = "survey_resume"
 """The kind of the job."""
 
+_AT_ONCE = 25
+
 
 def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:
     """Begin where surveys go on or have ended, on the bus; may be repeated."""
@@ -26,9 +28,13 @@ def run(tenant: Tenant, data: Mapping[str, Any], has_time: HasTime) -> Mapping[s
     It is queued before it is forgotten here: whoever mails judges it anew, and does it once.
     """
     survey_id = str(data["survey_id"])
-    for each in surveys.held(tenant, survey_id):
-        if not has_time():
-            return data
-        surveys.dispatch(tenant, [SurveyMail(each.contact_id, survey_id, each.send_id, each.mail)])
-        surveys.release(tenant, survey_id, each)
-    return None
+    while has_time():
+        survey = surveys.find(tenant, survey_id)
+        some = surveys.held(tenant, survey_id, _AT_ONCE)
+        # One that is paused again holds all of it again: whoever lets it go on comes back here.
+        if not some or survey is None or survey.status == "paused":
+            return None
+        surveys.dispatch(tenant, [SurveyMail(each.contact_id, survey_id, each.send_id, each.mail) for each in some])
+        for each in some:
+            surveys.release(tenant, survey_id, each)
+    return data

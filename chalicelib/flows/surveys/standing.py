@@ -36,6 +36,7 @@ class Standing:
 def read(tenant: Tenant, contact_id: str, survey_id: str, send_id: str) -> Standing | None:
     """One consistent read; further ones where the contact was merged, or has absorbed others whose sends are to be
     moved first. None where it is gone."""
+    is_read_again = False
     while True:
         keys = {
             "contact": contacts.key(tenant, contact_id),
@@ -55,8 +56,10 @@ def read(tenant: Tenant, contact_id: str, survey_id: str, send_id: str) -> Stand
                 continue
         if contact is None or contact.status != "active":
             return None
-        if not follow_merge.absorb(tenant, contact):
+        # Whoever else moved the rest of it meanwhile did so after these rows were read.
+        if not follow_merge.absorb(tenant, contact) and (is_read_again or not contact.absorbing):
             break
+        is_read_again = True
     catalog = surveys.catalog_of(tenant, rows.get(keys["defined"]))
     return Standing(
         contact,

@@ -26,7 +26,7 @@ _SENT: Final = "sent"
 def send(tenant: Tenant, at: Standing, wanted: SurveyMail, now: int) -> None:
     """Send the mail, unless that was begun before; one that can't be sent is told on the timeline, with why."""
     response = at.response
-    issued = None if response is None else response.effect("referral_link")
+    issued = None if response is None else response.issued_link
     if response is None or issued is None or at.survey is None:
         return
     if response.mail is not None:
@@ -42,7 +42,9 @@ def send(tenant: Tenant, at: Standing, wanted: SurveyMail, now: int) -> None:
     mail = None if reason is not None else _composed(tenant, at, at.survey, issued, wanted, now)
     if isinstance(mail, Composed):
         if letters.has_turn(tenant, wanted):
-            _hand_over(tenant, at, Letter(wanted, at.survey, at.contact, at.project, now), mail, issued)
+            _hand_over(
+                tenant, at, Letter(wanted, at.survey, at.contact, at.project, at.catalog.version, now), mail, issued
+            )
         return
     ended = _mailed(issued, reason or mail or "no_link", now)
     after, ops = effects.effect_ops(tenant, response.without("referral_mail"), ended)
@@ -61,7 +63,7 @@ def _composed(
         return "no_link"
     link, _ = referral_link.run(tenant, program, at.contact, at.project, referral_link.MAILS, now)
     url = codes.url(at.project.referral_base_url, link.code)
-    return letters.composed(tenant, Letter(wanted, survey, at.contact, at.project, now), url)
+    return letters.composed(tenant, Letter(wanted, survey, at.contact, at.project, at.catalog.version, now), url)
 
 
 def _hand_over(tenant: Tenant, at: Standing, letter: Letter, mail: Composed, issued: Effect) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from chalicelib.core import events, ids
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.surveys import service as surveys
-from chalicelib.features.surveys.model import Mail, Send
+from chalicelib.features.surveys.model import Mail, Send, Survey
 from chalicelib.features.surveys.service import SurveyMail
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Timer
@@ -21,14 +21,14 @@ from chalicelib.platform.retries import retried
 from chalicelib.platform.table import ConditionFailed, Op
 
 
-def follow_ops(tenant: Tenant, send: Send, mail: Mail, now: int, *, before: int | None = None) -> list[Op]:
-    """The operations by which the send is heard of again at `send.due_at`; `before` is where its timer stands."""
+def follow_ops(tenant: Tenant, send: Send, mail: Mail, now: int) -> list[Op]:
+    """The operations by which the send is heard of again at `send.due_at`; it has no timer yet, or none any more."""
     if send.due_at is None:
         return []
     owner, name = contacts.key(tenant, send.contact_id).pk, surveys.timer_name(send.survey_id, send.id)
     if send.due_at > now:
         data = {"survey_id": send.survey_id, "send_id": send.id, "mail": mail}
-        return timers.set_ops(tenant, owner, name, surveys.DUE, send.due_at, data=data, before=before)
+        return timers.set_ops(tenant, owner, name, surveys.DUE, send.due_at, data=data)
     return [surveys.due_event(tenant, send, mail, now)]
 
 
@@ -76,10 +76,11 @@ def sweep(tenant: Tenant, owner_pk: str, timer: Timer, now: int) -> None:
         # One that comes very late makes up for nothing: each moment that has passed is one sweep at the most.
         following = timer.moment + survey.repeat * (1 + max(0, now - timer.moment) // survey.repeat)
         after = replace(survey, next_sweep_at=following, version=survey.version + 1)
-        ops = [*surveys.change_ops(tenant, after), *sweep_timer_ops(tenant, survey.id, following, timer.moment)]
+        told: list[Op] = []
         if survey.status == "active":
-            ops.append(sweep_event(tenant, survey.id, now))
-        table.transact(ops)
+            after, told = begun(tenant, after, now)
+        timed = sweep_timer_ops(tenant, survey.id, following, timer.moment)
+        table.transact([*surveys.change_ops(tenant, after), *timed, *told])
 
     retried(act)
 
@@ -90,7 +91,16 @@ def sweep_timer_ops(tenant: Tenant, survey_id: str, moment: int, before: int | N
     return timers.set_ops(tenant, owner, surveys.SWEEP, surveys.SWEEP, moment, before=before)
 
 
-def sweep_event(tenant: Tenant, survey_id: str, now: int) -> Op:
-    """What tells the bus that the members of the survey's segment are to be asked."""
-    data = {"survey_id": survey_id, "sweep_id": ids.new_ulid(), "moment": now}
-    return outbox.emit(tenant, events.SURVEY_SWEEP_DUE, data, now)
+def begun(tenant: Tenant, survey: Survey, now: int) -> tuple[Survey, list[Op]]:
+    """The survey with a sweep that begins, and what tells the bus of it; one that has not ended yet ends with that."""
+    sweeping = replace(survey, sweeping=(ids.new_ulid(), now))
+    return sweeping, told(tenant, sweeping, now)
+
+
+def told(tenant: Tenant, survey: Survey, now: int) -> list[Op]:
+    """What tells the bus that the members of the survey's segment are to be asked, where a sweep has not ended."""
+    if survey.sweeping is None:
+        return []
+    sweep_id, moment = survey.sweeping
+    data = {"survey_id": survey.id, "sweep_id": sweep_id, "moment": moment}
+    return [outbox.emit(tenant, events.SURVEY_SWEEP_DUE, data, now)]

@@ -101,6 +101,17 @@ def test_an_answered_survey_is_shown_no_more(world: DecideWorld) -> None:
     assert world.shown() == []
 
 
+def test_surveys_that_one_event_sends_are_all_shown_and_each_is_answered_alone(world: DecideWorld) -> None:
+    both = {world.survey(), world.survey()}
+    world.contact("ann")
+    world.track("ann", EVENT)
+    first, second = world.decide()["surveys"]
+    assert {first["survey_id"], second["survey_id"]} == both
+    body = {"token": first["token"], "score": 9}
+    world.ok(world.client.post(f"/v1/surveys/{first['survey_id']}/responses", body, key=world.write_key))
+    assert world.shown() == [second["survey_id"]]
+
+
 def test_the_newest_survey_is_shown_first(standing: DecideWorld) -> None:
     standing.contact("ann")
     made = []

@@ -329,11 +329,13 @@ def test_a_template_of_ones_own_links_to_the_page(surveying: SurveyWorld) -> Non
 
 def test_a_mail_that_cannot_be_made_leaves_the_widget(surveying: SurveyWorld) -> None:
     survey, by_mail = surveying.survey(), surveying.survey(channels=["email"])
-    surveying.contact("ada")
+    ada = surveying.contact("ada")
     surveying.ok(surveying.client.patch("/v1/settings", {"default_from_email": None}))
     surveying.track("ada", "trial_expired")
     assert surveying.rows(survey)[0]["channels"] == ["widget"]
     assert surveying.states(by_mail) == [("skipped", "no_sender")]
+    told = surveying.explain(by_mail, ada)
+    assert (told["may_be_asked"], told["reason"]) == (False, "no_sender")
 
 
 def test_a_sweep_that_a_pause_interrupts_goes_on_with_those_who_were_not_asked(surveying: SurveyWorld) -> None:

@@ -239,13 +239,14 @@ class Offered(NamedTuple):
     """A send that widgets are offered, until `expires_at`."""
 
     survey_id: str
+    send_id: str
     expires_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
     """What a contact was sent in all surveys: `waiting` has the send that is to come by survey, `counts` how many were
-    sent of each, `offered` those that widgets are to show, by send."""
+    sent of each, `offered` those that widgets are to show, by survey and send: one cause names sends of several."""
 
     contact_id: str
     waiting: Mapping[str, str] = field(default_factory=dict)
@@ -269,7 +270,7 @@ class Surveyed:
         """The same after that send was sent at `now`; widgets are offered it where it went by them."""
         offered = {each: told for each, told in self.offered.items() if told.expires_at > now}
         if "widget" in send.by:
-            offered[send.id] = Offered(send.survey_id, now + ANSWERABLE)
+            offered[f"{send.survey_id}#{send.id}"] = Offered(send.survey_id, send.id, now + ANSWERABLE)
         return replace(
             self.waits_no_more(send),
             counts={**self.counts, send.survey_id: self.count(send.survey_id) + 1},
@@ -278,7 +279,8 @@ class Surveyed:
         )
 
     def was_answered(self, send: Send) -> "Surveyed":
-        return replace(self, offered={each: told for each, told in self.offered.items() if each != send.id})
+        gone = f"{send.survey_id}#{send.id}"
+        return replace(self, offered={each: told for each, told in self.offered.items() if each != gone})
 
     def joined(self, other: "Surveyed") -> "Surveyed":
         """With what a contact was sent that is part of this one now; what waits is moved by itself."""

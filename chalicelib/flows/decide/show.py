@@ -97,14 +97,14 @@ class _Offer:
     def _due(self, contact_id: str, rows: Rows) -> list[DueSurvey]:
         """The surveys to ask, newest first."""
         of_contact = surveys.surveyed(contact_id, rows.get(surveys.surveyed_key(self.tenant, contact_id)))
-        offered = sorted(of_contact.offered.items(), key=lambda each: (each[1].expires_at, each[0]), reverse=True)
+        offered = sorted(of_contact.offered.values(), key=lambda each: (each.expires_at, each.send_id), reverse=True)
         return [
             due_survey(
                 self.surveys[told.survey_id],
-                survey_link.token(self.tenant, contact_id, told.survey_id, send_id),
+                survey_link.token(self.tenant, contact_id, told.survey_id, told.send_id),
                 told.expires_at,
             )
-            for send_id, told in offered
+            for told in offered
             if told.expires_at > self.now and told.survey_id in self.surveys
         ]
 

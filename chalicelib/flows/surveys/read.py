@@ -43,6 +43,7 @@ _MESSAGES: dict[str, str] = {
     "bounced": "Mail to the contact's address came back, and the survey goes by email alone.",
     "complained": "Somebody complained of mail to the contact's address, and the survey goes by email alone.",
     "paused_marketing": "Marketing mail to the contact is paused, and the survey goes by email alone.",
+    "no_sender": "The project has no sender's address, and the survey goes by email alone.",
     "waiting": "A send is on its way: it is judged again when it is due.",
     "may_be_asked": "Nothing keeps the contact from being asked.",
 }
@@ -151,6 +152,8 @@ def _verdict(tenant: Tenant, at: Standing, survey: Survey, is_member: bool | Non
     if bound is not None:
         return _Verdict(bound.reason, bound.until)
     obstacle: Reason | None = standing.obstacle(tenant, at, now)
+    if obstacle is None and at.project.default_from_email is None:
+        obstacle = "no_sender"
     if isinstance(decision.by_channels(survey, obstacle, now, now), Ask) or obstacle is None:
         return None
     until = at.contact.marketing_paused_until if obstacle == "paused_marketing" else None

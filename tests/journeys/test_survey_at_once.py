@@ -27,11 +27,11 @@ from tests.support.survey_world import SurveyWorld
 from tests.support.wait_world import at_once
 
 CALLS_OF_A_HOLD = 3
-_ONE_IN = 4
+_ONE_IN = 8
 
 
 def some(cases: list[tuple[Any, ...]]) -> list[Any]:
-    """All of these; of each four one runs always, and the others where all is to be proven."""
+    """All of these; of each eight one runs always, and the others where all is to be proven."""
     return [pytest.param(*each, marks=[pytest.mark.prove] if n % _ONE_IN else []) for n, each in enumerate(cases)]
 
 

@@ -292,21 +292,18 @@ def figures(survey: Survey, counted: Mapping[str, int]) -> tuple[Figures, list[O
 def by_day(tenant: Tenant, survey: Survey, first: str, last: str) -> dict[str, Figures]:
     """The figures of each day that has any, from the first to the last, as `YYYY-MM-DD`, both included."""
     found: dict[str, Figures] = {}
-    for month in _months(first[:7], last[:7]):
-        counted = counters.tallied(tenant, _counter(survey.id, month))
-        for day, its in sorted(ledger.days(counted, month).items()):
+    months = {_counter(survey.id, month): month for month in _months(first, last)}
+    for counter, counted in counters.tallied_each(tenant, months).items():
+        for day, its in sorted(ledger.days(counted, months[counter]).items()):
             if first <= day <= last and any(its.values()):
                 found[day] = ledger.figures(survey.type, its)
     return found
 
 
 def _months(first: str, last: str) -> list[str]:
-    year, month = int(first[:4]), int(first[5:])
-    found: list[str] = []
-    while (name := f"{year:04d}-{month:02d}") <= last:
-        found.append(name)
-        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
-    return found
+    """The months from that of the first day to that of the last, as `YYYY-MM`."""
+    begin, end = (int(day[:4]) * 12 + int(day[5:7]) - 1 for day in (first, last))
+    return [f"{month // 12:04d}-{month % 12 + 1:02d}" for month in range(begin, end + 1)]
 
 
 def _of_question(survey_id: str, question_id: str) -> str:

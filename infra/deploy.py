@@ -74,7 +74,7 @@ def _bucket(release: Release, session: boto3.Session) -> str:
         return release.bucket
     s3 = session.client("s3")
     account = session.client("sts").get_caller_identity()["Account"]
-    region = s3.meta.region_name
+    region: Any = s3.meta.region_name
     name = f"growthos-artifacts-{account}-{region}"
     try:
         # A bucket of that name in another account must not be given our code.

@@ -34,7 +34,8 @@ def engine() -> Iterator[str]:
     with mock_aws():
         support.forget_clients()
         name = support.create_table()
-        support.use(GROWTHOS_TABLE=name, GROWTHOS_SECRET_ARN=support.create_secret(), **support.create_queues())
+        made = {"GROWTHOS_BUCKET": support.create_bucket(), "GROWTHOS_SECRET_ARN": support.create_secret()}
+        support.use(GROWTHOS_TABLE=name, **made, **support.create_queues())
         yield name
 
 

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+    from mypy_boto3_athena import AthenaClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ses import SESClient
     from mypy_boto3_sqs import SQSClient
@@ -16,6 +19,8 @@ _CONNECT_TIMEOUT = 1
 _TABLE_READ_TIMEOUT = 5
 _READ_TIMEOUT = 3
 _MAIL_READ_TIMEOUT = 10
+_OBJECT_READ_TIMEOUT = 20
+_FUNCTION_READ_TIMEOUT = 29
 _ATTEMPTS = 2
 _THROTTLED = frozenset(
     {
@@ -48,6 +53,24 @@ def sqs() -> "SQSClient":
 def secretsmanager() -> "SecretsManagerClient":
     """The client that reads the deployment secret."""
     return _client("secretsmanager", _READ_TIMEOUT, attempts=_ATTEMPTS)  # type: ignore[no-any-return]
+
+
+@cache
+def s3() -> "S3Client":
+    """The client of the bucket in which the lake lies."""
+    return _client("s3", _OBJECT_READ_TIMEOUT, attempts=3)  # type: ignore[no-any-return]
+
+
+@cache
+def functions() -> "LambdaClient":
+    """The client that calls other functions of the deployment. It makes one attempt: its callers answer a request."""
+    return _client("lambda", _FUNCTION_READ_TIMEOUT, attempts=1)  # type: ignore[no-any-return]
+
+
+@cache
+def athena() -> "AthenaClient":
+    """The client of the query service that answers where a project's lake is too large for one function."""
+    return _client("athena", _READ_TIMEOUT, attempts=_ATTEMPTS)  # type: ignore[no-any-return]
 
 
 @cache

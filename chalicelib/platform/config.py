@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any
 
 _PREFIX = "GROWTHOS_"
-_LANES_MAX = 1024
+_NUMBERS = {"ingest_lanes": 1024, "athena_above_mb": 1_000_000}
+"""The most that each number may be; the least is 1."""
 
 
 class ConfigurationError(Exception):
@@ -31,6 +32,8 @@ class Settings:
     webhooks_slow_queue_url: str
     mails_queue_url: str
     feedback_queue_url: str
+    lake_queue_url: str
+    bucket: str
     secret_arn: str
     log_level: str = "INFO"
     ingest_lanes: int = 64
@@ -40,6 +43,16 @@ class Settings:
 
     public_url: str = ""
     """Where the links of mails lead: the address of this deployment, without a slash at its end."""
+
+    analytics_function: str = ""
+    """The function that answers analytics questions; empty: whoever asks answers itself, as on one machine."""
+
+    athena_workgroup: str = ""
+    """Where questions to large lakes are asked; empty: the embedded engine answers all."""
+
+    athena_database: str = ""
+    athena_above_mb: int = 350
+    """Megabytes of live objects of a project above which its questions go to Athena."""
 
     allow_private_webhooks: str = ""
     """Not empty: webhooks may go to private addresses and over plain http, as on a developer's machine."""
@@ -56,11 +69,12 @@ class Settings:
                 values[each.name] = text
             elif each.default is MISSING:
                 faults.append(f"{name} is missing")
-        lanes = values.get("ingest_lanes")
-        if lanes is not None and lanes.isascii() and lanes.isdecimal() and 1 <= int(lanes) <= _LANES_MAX:
-            values["ingest_lanes"] = int(lanes)
-        elif lanes is not None:
-            faults.append(f"{_PREFIX}INGEST_LANES is a whole number from 1 to {_LANES_MAX}")
+        for number, most in _NUMBERS.items():
+            text = values.get(number)
+            if text is not None and text.isascii() and text.isdecimal() and 1 <= int(text) <= most:
+                values[number] = int(text)
+            elif text is not None:
+                faults.append(f"{_PREFIX}{number.upper()} is a whole number from 1 to {most}")
         if faults:
             raise ConfigurationError("; ".join(faults))
         return cls(**values)

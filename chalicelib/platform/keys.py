@@ -45,6 +45,7 @@
 | referral code | `CODE#<code>` | `CODE` | |
 | referrals and waitlists | `platform/growth_keys.py` | | |
 | surveys | `platform/survey_keys.py` | | |
+| analytics | `platform/lake_keys.py` | | |
 | idempotent answer | `P#<p>#IDEM#<hash>` | `IDEM` | |
 """
 
@@ -53,7 +54,7 @@ from dataclasses import dataclass
 
 from chalicelib.core import clock, ids
 from chalicelib.platform.key_shapes import IndexEntry, Key, moment_sk, part, shard_of
-from chalicelib.platform.survey_keys import SurveyKeys
+from chalicelib.platform.lake_keys import LakeKeys, lake_object, lake_waiting, lake_waiting_partition
 
 __all__ = [
     "COUNTER_SHARDS",
@@ -63,6 +64,9 @@ __all__ = [
     "api_key_door",
     "contact_of",
     "is_outbox",
+    "lake_object",
+    "lake_waiting",
+    "lake_waiting_partition",
     "mail_turns",
     "moment_sk",
     "queued_timers",
@@ -131,7 +135,7 @@ def referral_code(code: str) -> Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Tenant(SurveyKeys):
+class Tenant(LakeKeys):
     """One project as the owner of keys. Made from the caller's principal, or from an item read back."""
 
     @property

@@ -205,7 +205,7 @@ def test_no_function_was_refused_what_it_needs(account: boto3.Session, outputs: 
 
 def invoke(account: boto3.Session, function: str, payload: dict[str, Any]) -> dict[str, Any]:
     """Call a function as an operator does."""
-    answer = account.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload))
+    answer: Any = account.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload))
     body: dict[str, Any] = json.load(answer["Payload"])
     assert "FunctionError" not in answer, body
     return body

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import boto3
 
@@ -14,12 +14,12 @@ from chalicelib.platform import aws, config, outbound, secrets
 from infra.template import engine_template, ttl_attribute
 
 STAGE = "test"
-REGION = "eu-central-1"
+REGION: Final = "eu-central-1"
 ACCOUNT = "123456789012"
 times_cleared = 0
 """How often a table was emptied: its stream then begins anew."""
 
-STANDARD_QUEUES = ("bus", "jobs", "timers", "mails", "feedback")
+STANDARD_QUEUES = ("bus", "jobs", "timers", "mails", "feedback", "lake")
 FIFO_QUEUES = ("ingest", "webhooks", "webhooks_slow")
 
 ENVIRONMENT = {
@@ -116,6 +116,20 @@ def _queue(url: str) -> Any:
     return sqs_backends[ACCOUNT][REGION].queues[url.rpartition("/")[2]]
 
 
+def create_bucket() -> str:
+    """The bucket in which the lake lies; its name."""
+    name = "growthos-test-lake"
+    aws.s3().create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return name
+
+
+def clear_bucket() -> None:
+    """Empty the bucket without its API."""
+    from moto.s3.models import s3_backends
+
+    s3_backends[ACCOUNT]["aws"].buckets[config.settings().bucket].keys.clear()
+
+
 def create_secret() -> str:
     """The deployment secret's ARN."""
     made = aws.secretsmanager().create_secret(Name="growthos-test-secret", SecretString="s" * 64)
@@ -171,6 +185,7 @@ def _items(name: str) -> Any:
 
 def forget_clients() -> None:
     """So that clients are made under the mock."""
-    for cached in (aws.dynamodb, aws.sqs, aws.ses, aws.secretsmanager, secrets.derive, secrets._deployment_secret):
+    clients = (aws.dynamodb, aws.sqs, aws.ses, aws.s3, aws.athena, aws.functions, aws.secretsmanager)
+    for cached in (*clients, secrets.derive, secrets._deployment_secret):
         cached.cache_clear()
     boto3.DEFAULT_SESSION = None

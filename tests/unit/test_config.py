@@ -15,6 +15,8 @@ COMPLETE = {
     "GROWTHOS_WEBHOOKS_SLOW_QUEUE_URL": "https://queue/webhooks-slow.fifo",
     "GROWTHOS_MAILS_QUEUE_URL": "https://queue/mails",
     "GROWTHOS_FEEDBACK_QUEUE_URL": "https://queue/feedback",
+    "GROWTHOS_LAKE_QUEUE_URL": "https://queue/lake",
+    "GROWTHOS_BUCKET": "lake",
     "GROWTHOS_SECRET_ARN": "arn:secret",
 }
 

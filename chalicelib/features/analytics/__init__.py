@@ -1,0 +1,1 @@
+"""Analytics: questions, their definitions, their SQL and their answers."""

@@ -24,6 +24,10 @@ _ODD_CHARACTERS = _ALPHABET[1::2]
 _SHIFTS = range(125, -1, -5)
 _RANDOM_BITS = 80
 _MOMENT_CHARACTERS = 10
+_ORDER_BITS = 23
+_ORDER_EPOCH = 1_577_836_800_000
+"""2020, in ms: 40 bits last from there until 2054."""
+
 _lock = threading.Lock()
 _last = 0
 
@@ -42,6 +46,16 @@ def ulid_after(ulid: str) -> str:
     """A new ULID that is also greater than that one, which another machine may have made, whose clock goes before."""
     fresh = new_ulid()
     return fresh if fresh > ulid else _text(_number(ulid) + 1)
+
+
+def order_of(ident: str) -> int:
+    """A number of 63 bits that grows with the order in which identifiers were made.
+
+    It is made of the millisecond and the last bits: those made within one millisecond by one process follow each other.
+    """
+    number = _number(ident.rpartition("_")[2])
+    moment = (number >> _RANDOM_BITS) - _ORDER_EPOCH
+    return moment << _ORDER_BITS | number & (1 << _ORDER_BITS) - 1
 
 
 def _text(number: int) -> str:

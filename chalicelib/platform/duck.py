@@ -14,7 +14,10 @@ from chalicelib.core import strict_json
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MACROS = ("CREATE OR REPLACE MACRO json_extract_scalar(j, p) AS json_extract_string(j, p)",)
+MACROS = (
+    "CREATE OR REPLACE MACRO json_extract_scalar(j, p) AS json_extract_string(j, p)",
+    "CREATE OR REPLACE MACRO json_format(j) AS CAST(j AS VARCHAR)",
+)
 """What makes the engine understand the other engine's SQL."""
 
 

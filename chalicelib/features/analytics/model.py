@@ -88,4 +88,15 @@ class CohortQuestion:
     span: Span
 
 
-Question = Series | FunnelQuestion | CohortQuestion
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Contacts seen after `month_ago`, events from `today` on, and those of the `DEFAULT_DAYS` days before it, which
+    begin with `first_day`. All lie in the span."""
+
+    span: Span
+    month_ago: int
+    first_day: int
+    today: int
+
+
+Question = Series | FunnelQuestion | CohortQuestion | Figures

@@ -28,6 +28,6 @@ def edges(project_id: str, name: str) -> str:
     return f"edges/project_id={project_id}/{name}.parquet"
 
 
-def scratch(project_id: str, name: str) -> str:
-    """What is made of a project's hot objects for one question, and expires within a day."""
-    return f"scratch/project_id={project_id}/{name}.parquet"
+def scratch(table: str, project_id: str, name: str) -> str:
+    """What is made of a project's hot objects for one engine, and expires within a day."""
+    return f"scratch/{table}/project_id={project_id}/{name}.parquet"

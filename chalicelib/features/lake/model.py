@@ -11,11 +11,12 @@ EVENT_COLUMNS: Mapping[str, str] = {
     "event": "VARCHAR",
     "type": "VARCHAR",
     "ts": "BIGINT",
-    "received_at": "BIGINT",
+    "seq": "BIGINT",
     "properties": "VARCHAR",
 }
 """A row for each event. `contact_id` is the contact in whose partition it was written, or, once compacted, whose it was
-then; `visitor` is its anonymous id where it has no user id; `properties` is flat JSON, as `rows.flat` makes it."""
+then; `visitor` is its anonymous id where it has no user id; of events of one moment the one with the lesser `seq` was
+received first (`ids.order_of`); `properties` is flat JSON, as `rows.flat` makes it."""
 
 PEOPLE_COLUMNS: Mapping[str, str] = {
     "project_id": "VARCHAR",
@@ -79,3 +80,8 @@ class Live:
     manifest: Manifest
     hot: tuple[Hot, ...] = ()
     gone: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> tuple[object, ...]:
+        """What tells this from any other state of the project's lake."""
+        return self.manifest.version, tuple(each.name for each in self.hot), self.gone

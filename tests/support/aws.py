@@ -142,6 +142,13 @@ def use(**environment: str) -> None:
     config.settings.cache_clear()
 
 
+def drop(*names: str) -> None:
+    """Take settings out of the environment again, for others inherit it."""
+    for name in names:
+        os.environ.pop(name, None)
+    config.settings.cache_clear()
+
+
 @contextmanager
 def private_webhooks() -> Iterator[None]:
     """Webhooks may go to this machine within; nothing of it is left in the environment, for others inherit that."""

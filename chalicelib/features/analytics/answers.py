@@ -97,10 +97,10 @@ def _cohort(question: CohortQuestion, rows: Iterable[Row], as_of: int) -> dict[s
     data = []
     for n, cohort in enumerate(buckets(question.interval, question.span)):
         size = sizes.get(cohort.key, 0)
-        retention = [{"period": 0, "count": size, "rate": rate(size, size)}]
-        for place, period in enumerate(periods[n + 1 : n + 1 + question.periods], 1):
+        retention = []
+        for place, period in enumerate(periods[n : n + 1 + question.periods]):
             if period.start <= as_of:
-                count = returned.get((cohort.key, period.key), 0)
+                count = returned.get((cohort.key, period.key), 0) if place else size
                 retention.append({"period": place, "count": count, "rate": rate(count, size)})
         data.append({"cohort": cohort.label, "size": size, "retention": retention})
     return {"type": "cohort_retention", "data": data}

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from chalicelib.core.flat import number_text
 from chalicelib.features.analytics.buckets import key_of, reach
 from chalicelib.features.analytics.model import (
     CohortQuestion,
@@ -20,7 +21,7 @@ from chalicelib.features.analytics.model import (
     Series,
     Step,
 )
-from chalicelib.features.analytics.statement import JsonPath, Sql, Statement, fill, joined, listed, of_file
+from chalicelib.features.analytics.statement import JsonPath, Sql, Statement, Value, fill, joined, listed, of_file
 
 TOP_GROUPS = 50
 
@@ -38,14 +39,6 @@ class Recent(NamedTuple):
 
     since: int
     until: int
-
-
-def number_text(value: int | float) -> str:
-    """A number as the lake has it: 1.0 is `1`, and an exponent has neither plus nor leading zeros."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    mantissa, exponent, power = repr(value).partition("e")
-    return f"{mantissa}e{int(power)}" if exponent else mantissa
 
 
 def statement(project_id: str, question: Question, as_of: int, recent: Recent | None) -> Statement:
@@ -164,7 +157,7 @@ def _sources(
     chosen = Sql("type <> 'system'")
     if wanted is not None:
         chosen = fill("event IN {names}", names=listed(list(dict.fromkeys(wanted))))
-    bounds = {"project": project_id, "since": since, "until": until}
+    bounds: dict[str, Value] = {"project": project_id, "since": since, "until": until}
     if recent is None:
         tables = {"history": of_file("history_settled", chosen=chosen, **bounds)}
     else:

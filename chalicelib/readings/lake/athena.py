@@ -25,7 +25,7 @@ _CATALOGUED: Final = "lake_"
 """What the catalog's names of the tables begin with."""
 
 
-def rows(tenant: Tenant, live: Live, statement: Statement, since: int, until: int) -> list[Sequence[Any]]:
+def rows(tenant: Tenant, live: Live, statement: Statement, since: int, until: int) -> Sequence[Sequence[Any]]:
     """The rows of the statement's answer over the project's live objects, those of events of this time in ms.
 
     Raises ObjectGone where an object was compacted meanwhile, Unavailable.

@@ -26,7 +26,7 @@ _lock = threading.Lock()
 _databases: OrderedDict[tuple[Tenant, object], tuple["DuckDBPyConnection", ExitStack]] = OrderedDict()
 
 
-def rows(tenant: Tenant, live: Live, statement: Statement, since: int, until: int) -> list[Sequence[Any]]:
+def rows(tenant: Tenant, live: Live, statement: Statement, since: int, until: int) -> Sequence[Sequence[Any]]:
     """The rows of the statement's answer over the project's live objects, those of events of this time in ms.
 
     Questions follow one another: each has all memory and cores. Raises ObjectGone where an object was compacted
@@ -81,5 +81,5 @@ def _drop_oldest() -> None:
     opened.close()
 
 
-Engine = Callable[[Tenant, Live, Statement, int, int], list[Sequence[Any]]]
+Engine = Callable[[Tenant, Live, Statement, int, int], Sequence[Sequence[Any]]]
 """What answers a statement; `rows` is one."""

@@ -33,17 +33,16 @@ def run(tenant: Tenant, question: Question, now: int) -> dict[str, Any]:
     for _ in range(_ATTEMPTS):
         live = lake.live(tenant)
         key = (tenant, question, live.state)
-        if key in _answers and abs(now - _answers[key][0]) < _AGE:
-            return _answers[key][1]
+        if (kept := _answers.get(key)) and abs(now - kept[0]) < _AGE:
+            return dict(kept[1])
         try:
-            rows = _rows(tenant, live, question, now)
+            told = answers.answer(question, _rows(tenant, live, question, now), now)
         except ObjectGone:
             continue
-        _answers[key] = now, answers.answer(question, rows, now)
-        _answers.move_to_end(key)
-        if len(_answers) > _KEPT:
+        _answers[key] = now, told
+        while len(_answers) > _KEPT:
             _answers.popitem(last=False)
-        return _answers[key][1]
+        return dict(told)
     raise Unavailable
 
 

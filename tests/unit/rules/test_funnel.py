@@ -16,7 +16,7 @@ NOW = parse_instant("2026-02-23T10:00:00Z")
 STEPS: list[dict[str, Any]] = [{"event": "visit"}, {"event": "signup"}, {"event": "pay"}]
 
 
-def asked(op: str, step: int, *, window: str = "7d", within: str = "30d", steps: Any = STEPS) -> dict[str, Any]:
+def asked(op: str, step: Any, *, window: str = "7d", within: str = "30d", steps: Any = STEPS) -> dict[str, Any]:
     value = {"steps": steps, "window": window, "step": step, "within": within}
     return {"field": "funnel", "op": op, "value": value}
 

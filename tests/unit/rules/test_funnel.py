@@ -204,6 +204,13 @@ def test_the_furthest_attempt_is_explained_and_of_several_the_earliest() -> None
     }
 
 
+def test_an_attempt_is_explained_from_its_first_millisecond_to_its_last() -> None:
+    facts = happened(("visit", NOW), ("signup", NOW + DAY))
+    moments = (NOW - 1, NOW, NOW + DAY - 1, NOW + DAY, NOW + 30 * DAY - 1, NOW + 30 * DAY)
+    assert [told("converted", 2, facts, now)["actual"]["reached"] for now in moments] == [0, 1, 1, 2, 2, 0]
+    assert [told("converted", 2, facts, now)["holds"] for now in moments] == [False, False, False, True, True, False]
+
+
 def test_rules_on_a_funnel_read_its_events_and_the_traits_of_its_filters() -> None:
     steps = [{"event": "visit", "filters": {"traits.a.b": 1, "properties.p": 1}}, {"event": "pay"}]
     read = reads(parse(tree(asked("dropped", 1, steps=steps))))

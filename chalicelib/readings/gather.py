@@ -38,8 +38,8 @@ def run(
 ) -> Facts:
     """The facts that decide the wanted rules and all that these name.
 
-    One Query for each event name in them, or several where a `where` or `whole` asks for more. `cause` has the
-    properties of the event that something was started by.
+    One Query for each event name in them, or several where a `where`, a funnel or `whole` asks for more. `cause`
+    has the properties of the event that something was started by.
     """
     named = {one for rules in wanted.values() for one in rules.segments}
     inlined = catalog.judged_with(named)
@@ -118,5 +118,5 @@ def _history(tenant: Tenant, contact: Contact, name: str, need: Need, now: int) 
     size = min(max(1, need.at_least), _PAGE_MAX) if counts_each else _PAGE_MAX
     pages = activity.history(tenant, contact.lineage, name, page_size=size)
     while not need.is_satisfied(read, now) and (page := next(pages, None)) is not None:
-        read += [Event(event.id, event.timestamp, event.properties) for event in page]
+        read += [Event(event.id, event.timestamp, event.properties, event.received_at) for event in page]
     return History(read)

@@ -8,6 +8,11 @@ from tests.support.client import Client
 
 PLAN = {"field": "traits.plan", "op": "eq", "value": "trial"}
 LOGIN = {"field": "events.login", "op": "count_gte", "value": 1}
+DROPPED: dict[str, Any] = {
+    "field": "funnel",
+    "op": "dropped",
+    "value": {"steps": [{"event": "a"}, {"event": "b"}], "window": "7d", "step": 1, "within": "30d"},
+}
 UNKNOWN = "seg_01j00000000000000000000000"
 HERE = "rules.conditions.0"
 
@@ -64,6 +69,11 @@ BAD_RULES: dict[str, tuple[Any, str]] = {
         rules(LOGIN | {"where": [{"field": "properties.a", "op": "gt", "value": "x"}]}),
         f"{HERE}.where.0.value",
     ),
+    "a funnel's step without an event": (
+        rules(DROPPED | {"value": DROPPED["value"] | {"steps": [{"event": "a"}, {"event": " "}, {"event": "b"}]}}),
+        f"{HERE}.value.steps.1.event",
+    ),
+    "dropped at the last step": (rules(DROPPED | {"value": DROPPED["value"] | {"step": 2}}), f"{HERE}.value.step"),
     "an unknown key": (rules(PLAN | {"because": 1}), f"{HERE}.because"),
     "an unknown segment": (rules({"field": "segments", "op": "contains", "value": UNKNOWN}), f"{HERE}.value"),
     "a campaign's step": (rules({"field": "campaigns.x", "op": "in", "value": ["sent"]}), f"{HERE}.field"),

@@ -86,9 +86,30 @@ COUNTS = st.fixed_dictionaries(
         "where": st.just([{"field": "properties.p", "op": "eq", "value": "a"}]),
     },
 )
+FUNNELS = st.fixed_dictionaries(
+    {
+        "field": st.just("funnel"),
+        "op": st.sampled_from(("converted", "dropped")),
+        "value": st.fixed_dictionaries(
+            {
+                "steps": st.sampled_from(
+                    (
+                        [{"event": "login"}, {"event": "paid"}],
+                        [{"event": "login", "filters": {"traits.x": ["a", 1]}}, {"event": "login"}],
+                        [{"event": "paid"}, {"event": "login", "filters": {"properties.p": "a"}}, {"event": "paid"}],
+                    )
+                ),
+                "window": st.sampled_from(("1m", "2m")),
+                "step": st.just(1),
+                "within": st.sampled_from(("2m", "2h")),
+            }
+        ),
+    }
+)
 LEAVES = st.one_of(
     COUNTS,
     COUNTS,
+    FUNNELS,
     st.fixed_dictionaries(
         {
             "field": st.sampled_from(("traits.x", "traits.y")),
@@ -141,13 +162,15 @@ class Model:
         return Person(
             fields=fields | {"tags": []},
             traits=seen.traits,
-            events=[
-                Happened(ident, self.steps[ident]["event"], _ms(self.facts[ident].at), self.steps[ident]["properties"])
-                for ident in tracked
-            ],
+            events=[self._happened(ident) for ident in tracked],
             campaigns={},
             segments=defined,
         )
+
+    def _happened(self, ident: str) -> Happened:
+        said = self.steps[ident]
+        received = int(ident.removeprefix("m"))
+        return Happened(ident, said["event"], _ms(self.facts[ident].at), said["properties"], received)
 
 
 def _ms(seconds: int) -> int:

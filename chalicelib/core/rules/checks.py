@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from chalicelib.core import strict_json
+from chalicelib.core.clock import DAY
 from chalicelib.core.durations import parse_duration
 from chalicelib.core.ids import is_id
 from chalicelib.core.rules.model import CAMPAIGN_STEPS, COUNTS, ORDER, Kind
@@ -26,13 +27,14 @@ class Fault(NamedTuple):
     message: str
 
 
-def window_fault(window: Any) -> list[Fault]:
-    """At most one fault."""
+def window_fault(window: Any, longest: int = MAX_DURATION) -> list[Fault]:
+    """At most one fault; `longest` in ms."""
     try:
-        sound = isinstance(window, str) and 0 < parse_duration(window) <= MAX_DURATION
+        sound = isinstance(window, str) and 0 < parse_duration(window) <= longest
     except ValueError:
         sound = False
-    return [] if sound else [Fault("", "window", "A window is a duration such as 30m, 24h or 7d, at most 3650d.")]
+    bound = f"at most {longest // DAY}d"
+    return [] if sound else [Fault("", "window", f"A window is a duration such as 30m, 24h or 7d, {bound}.")]
 
 
 def text_faults(value: Any, place: str = "") -> list[Fault]:
@@ -58,7 +60,7 @@ def value_faults(kind: Kind | None, op: str, value: Any, segments: Collection[st
     if kind == "segments":
         return _segment("", value, segments)
     if op == "contains":
-        return _scalar("", value)
+        return scalar_faults("", value)
     if op in ORDER:
         return _bound(kind, value)
     return _equal(kind, value)
@@ -83,7 +85,7 @@ def _member(place: str, kind: Kind | None, value: Any, segments: Collection[str]
         return _segment(place, value, segments)
     if kind == "campaign":
         return [] if value in CAMPAIGN_STEPS else [Fault(place, "choice", "The value is sent, opened or clicked.")]
-    return _number(place, value) if kind in _NUMBERS else _scalar(place, value)
+    return _number(place, value) if kind in _NUMBERS else scalar_faults(place, value)
 
 
 def _segment(place: str, value: Any, segments: Collection[str] | None) -> list[Fault]:
@@ -94,7 +96,8 @@ def _segment(place: str, value: Any, segments: Collection[str] | None) -> list[F
     return []
 
 
-def _scalar(place: str, value: Any) -> list[Fault]:
+def scalar_faults(place: str, value: Any) -> list[Fault]:
+    """At most one fault, at `place`."""
     if not isinstance(value, str | int | float):
         return [Fault(place, "scalar_type", "The value is text, a number, true or false.")]
     return text_faults(value, place)

@@ -65,7 +65,7 @@ class Counting:
 
     def count(self, facts: Facts, now: int) -> int:
         """How many count at `now`."""
-        return _count(self.line(facts), now)
+        return number_at(self.line(facts), now)
 
     def evidence(self, facts: Facts, now: int) -> list[str]:
         """The ids of those, newest first; at most MAX_EVIDENCE."""
@@ -131,7 +131,8 @@ def reaches(line: Line, number: int, now: int) -> tuple[bool, int]:
             return holds, moment
 
 
-def _count(line: Line, now: int) -> int:
+def number_at(line: Line, now: int) -> int:
+    """How many of the line's spans are on at `now`."""
     starts, ends, shift = line
     return bisect_right(starts, now) - bisect_right(ends, now - shift)
 

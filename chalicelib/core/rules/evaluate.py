@@ -34,8 +34,9 @@ def evaluate(rules: Rules, facts: Facts, now: int) -> Verdict:
 def explain(rules: Rules, facts: Facts, now: int) -> dict[str, Any]:
     """The rules as a tree, each node with `holds` and `flips_at` (ISO text or None).
 
-    Conditions have `actual` too, what the contact has, and `evidence`, the ids of the events counted, newest first.
-    Both are of the events that `facts` has: a count is the whole count if they are all of its window.
+    Conditions have `actual` too, what the contact has, and `evidence`, the ids of the events counted, newest first, or
+    of a funnel's best attempt, in the order of its steps. Both are of the events that `facts` has: a count is the whole
+    count if they are all of its window.
     """
     return _explained(rules.root, rules.segments, facts, now)
 
@@ -80,7 +81,7 @@ def _explained(node: Branch | Leaf, segments: frozenset[str], facts: Facts, now:
     if isinstance(node, Branch):
         conditions = [_explained(child, segments, facts, now) for child in node.children]
         return {"operator": node.operator, **told, "conditions": conditions}
-    evidence = node.counting.evidence(facts, now) if node.counting else []
+    evidence = node.evidence(facts, now) if node.evidence else []
     return {**_written(node.condition), **told, "actual": node.actual(facts, now), "evidence": evidence}
 
 

@@ -18,11 +18,12 @@ Line = tuple["list[int] | tuple[int, ...]", "list[int] | tuple[int, ...]", int]
 
 
 class Event(NamedTuple):
-    """One event of a contact; `timestamp` in ms."""
+    """One event of a contact; `timestamp`, and `received_at`, by which steps of funnels are ordered too, in ms."""
 
     id: str
     timestamp: int
     properties: Mapping[str, Any]
+    received_at: int = 0
 
 
 class History:

@@ -9,6 +9,7 @@ from chalicelib.core.clock import iso
 from chalicelib.core.rules.counting import Counting, bound, counting, is_floor, reaches
 from chalicelib.core.rules.crossing import first_change
 from chalicelib.core.rules.facts import NEVER, Facts, Judge, Piece, Reading
+from chalicelib.core.rules.funnel import funnel
 from chalicelib.core.rules.model import CAMPAIGN_STEPS, PRESENCE, Condition, Field, Kind, field_of
 from chalicelib.core.rules.predicates import Test, is_relative, lifetime, moment_predicate, predicate
 from chalicelib.core.rules.values import find, instant
@@ -21,7 +22,8 @@ _FAILS: Reading = (False, NEVER, True)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leaf:
-    """A compiled condition. `actual` is what the contact has; `counting` stands where events are counted.
+    """A compiled condition. `actual` is what the contact has, `evidence` the ids of the events that tell of it,
+    and `demands` are the events that must be read.
 
     `cost` orders conditions of which one may decide for all: the cheap and the unchanging come first.
     """
@@ -30,7 +32,8 @@ class Leaf:
     judge: Judge
     actual: Callable[[Facts, int], Any]
     cost: int = 0
-    counting: Counting | None = None
+    evidence: Callable[[Facts, int], list[str]] | None = None
+    demands: tuple[Counting, ...] = ()
 
 
 def compile_condition(condition: Condition) -> Leaf:
@@ -104,7 +107,7 @@ def _event(condition: Condition, field: Field) -> Leaf:
         return reached is floor, until, True
 
     # Any contact has zero events or more.
-    return Leaf(condition, judge if number else lambda *_: _HOLDS, counted.count, 2, counted)
+    return Leaf(condition, judge if number else lambda *_: _HOLDS, counted.count, 2, counted.evidence, (counted,))
 
 
 def _segments(condition: Condition, _: Field) -> Leaf:
@@ -146,6 +149,17 @@ def _score(condition: Condition, field: Field) -> Leaf:
         return None if piece is None else piece.begin
 
     return Leaf(condition, judge, actual, 4)
+
+
+def _funnel(condition: Condition, _: Field) -> Leaf:
+    tried = funnel(condition)
+    line = tried.line
+
+    def judge(facts: Facts, now: int) -> Reading:
+        holds, until = reaches(line(facts), 1, now)
+        return holds, until, True
+
+    return Leaf(condition, judge, tried.actual, 5, tried.evidence, tried.demands)
 
 
 def member(facts: Facts, segment_id: str, now: int) -> Reading:
@@ -203,4 +217,5 @@ _BUILDERS: dict[Kind, Callable[[Condition, Field], Leaf]] = {
     "segments": _segments,
     "campaign": _campaign,
     "cause": _cause,
+    "funnel": _funnel,
 }

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 Operator = Literal["AND", "OR", "NOT"]
 Kind = Literal[
-    "text", "moment", "tags", "trait", "property", "event", "score", "number", "segments", "campaign", "cause"
+    "text", "moment", "tags", "trait", "property", "event", "score", "number", "segments", "campaign", "cause", "funnel"
 ]
 
 OPERATORS: tuple[Operator, ...] = ("AND", "OR", "NOT")
@@ -13,10 +13,11 @@ EQUALITY = frozenset({"eq", "neq"})
 ORDER = frozenset({"gt", "gte", "lt", "lte"})
 PRESENCE = frozenset({"exists", "not_exists"})
 COUNTS = frozenset({"count_gte", "count_lte"})
+FUNNEL = frozenset({"converted", "dropped"})
 _MEMBERS = frozenset({"contains", "in"})
 _NUMERIC = EQUALITY | ORDER | PRESENCE | {"in"}
 _ANY_VALUE = EQUALITY | ORDER | PRESENCE | _MEMBERS
-OPS = _ANY_VALUE | COUNTS
+OPS = _ANY_VALUE | COUNTS | FUNNEL
 
 OPS_OF: dict[Kind, frozenset[str]] = {
     "text": EQUALITY | PRESENCE | _MEMBERS,
@@ -30,6 +31,7 @@ OPS_OF: dict[Kind, frozenset[str]] = {
     "segments": _MEMBERS,
     "campaign": frozenset({"in"}),
     "cause": _ANY_VALUE,
+    "funnel": FUNNEL,
 }
 """Which ops fit which kind of field."""
 
@@ -49,6 +51,7 @@ _PLAIN: dict[str, Kind] = {
     "last_nps_score": "number",
     "last_csat_score": "number",
     "segments": "segments",
+    "funnel": "funnel",
 }
 _PREFIXED: dict[str, Kind] = {"traits": "trait", "events": "event", "campaigns": "campaign"}
 _CAUSE = "event.properties."

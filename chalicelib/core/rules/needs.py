@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chalicelib.core.rules.compiled import Rules
 from chalicelib.core.rules.counting import Counting
 from chalicelib.core.rules.facts import Event
+from chalicelib.core.rules.funnel import funnel
 from chalicelib.core.rules.model import Condition, Field, Group, field_of
 
 
@@ -55,8 +56,11 @@ def reads(group: Group) -> Reads:
         elif kind == "segments":
             named[kind].update([condition.value] if condition.op == "contains" else condition.value)
         elif kind == "trait":
-            # The path is a literal key, or begins with the key of an object.
-            fields.update({condition.field, f"traits.{name.partition('.')[0]}"})
+            fields.update(_trait(name))
+        elif kind == "funnel":
+            for step in funnel(condition).steps:
+                named["event"].add(step.event)
+                fields.update(name for one in step.traits for name in _trait(one.path))
         else:
             fields.add(condition.field)
     return Reads(*map(frozenset, (fields, named["event"], named["segments"], named["campaign"])))
@@ -70,9 +74,14 @@ def needs(rules: Iterable[Rules], *, whole: bool = False) -> dict[str, Need]:
     demands: dict[str, list[Counting]] = defaultdict(list)
     for one in rules:
         for leaf in one.leaves():
-            if leaf.counting is not None:
-                demands[leaf.counting.name].append(leaf.counting)
+            for demand in leaf.demands:
+                demands[demand.name].append(demand)
     return {name: Need(tuple(found), whole) for name, found in demands.items()}
+
+
+def _trait(path: str) -> set[str]:
+    """The path is a literal key, or begins with the key of an object."""
+    return {f"traits.{path}", f"traits.{path.partition('.')[0]}"}
 
 
 def _is_met(demand: Counting, read: Sequence[Event], now: int, *, whole: bool) -> bool:
@@ -80,6 +89,8 @@ def _is_met(demand: Counting, read: Sequence[Event], now: int, *, whole: bool) -
         return True
     # An event that counts in some moments only takes no other's place.
     if whole or demand.lifetimes:
+        return False
+    if len(read) < demand.enough:
         return False
     matching = (event for event in read if event.timestamp <= now and demand.matches(event))
     return sum(1 for _ in matching) >= demand.enough

@@ -8,8 +8,10 @@ from chalicelib.core.bounds import MAX_NAME_BYTES
 from chalicelib.core.errors import Detail, ValidationFailed, detail
 from chalicelib.core.ids import is_id
 from chalicelib.core.rules.checks import Fault, text_faults, value_faults, window_fault
+from chalicelib.core.rules.funnel_checks import funnel_faults
 from chalicelib.core.rules.model import (
     COUNTS,
+    FUNNEL,
     OPERATORS,
     OPS,
     OPS_OF,
@@ -26,7 +28,9 @@ MAX_DEPTH = 8
 """Groups within groups, the root being the first."""
 
 MAX_CONDITIONS = 100
-MAX_WITH_WHERE = 10
+MAX_LOOKING = 10
+"""Conditions that look into events: those with `where`, and those on a funnel."""
+
 MAX_WHERE = 10
 MAX_BYTES = 64 * 1024
 
@@ -67,7 +71,7 @@ class _Reader:
         self._has_cause = has_cause
         self._faults: dict[str, Detail] = {}
         self._conditions = 0
-        self._with_where = 0
+        self._looking = 0
 
     @property
     def faults(self) -> list[Detail]:
@@ -154,6 +158,9 @@ class _Reader:
                 self.fault(at, "unexpected", f"{op} takes no value.")
         elif "value" not in raw:
             self.fault(at, "missing", f"{op} needs a value.")
+        elif op in FUNNEL:
+            self._count_looking(at)
+            self._report(at, funnel_faults(op, raw["value"]))
         else:
             self._report(at, value_faults(kind, op, raw["value"], self._segments))
 
@@ -169,11 +176,9 @@ class _Reader:
         if "where" not in raw:
             return ()
         where, at = raw["where"], f"{path}.where"
-        self._with_where += 1
         if op not in COUNTS:
             self.fault(at, "unexpected", "Only count_gte and count_lte have `where`.")
-        elif self._with_where > MAX_WITH_WHERE:
-            self.fault(at, "too_many", f"Rules have at most {MAX_WITH_WHERE} conditions with `where`.")
+        self._count_looking(at)
         if not isinstance(where, list):
             self.fault(at, "list_type", "`where` is a list of conditions on properties.")
         elif not 1 <= len(where) <= MAX_WHERE:
@@ -181,6 +186,11 @@ class _Reader:
         else:
             return tuple(self._property(part, f"{at}.{place}") for place, part in enumerate(where))
         return ()
+
+    def _count_looking(self, path: str) -> None:
+        self._looking += 1
+        if self._looking > MAX_LOOKING:
+            self.fault(path, "too_many", f"Rules have at most {MAX_LOOKING} conditions with `where` or on a funnel.")
 
     def _property(self, raw: Any, path: str) -> Condition:
         if not isinstance(raw, dict):

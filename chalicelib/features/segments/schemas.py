@@ -32,7 +32,9 @@ Rules = Annotated[
     Field(
         description=(
             "Groups `{operator: AND | OR | NOT, conditions: [...]}` of groups and conditions "
-            "`{field, op, value?, window?, where?}`, at most 8 deep and 100 conditions."
+            "`{field, op, value?, window?, where?}`, at most 8 deep and 100 conditions. `field` may be `funnel`, with "
+            "op `dropped` or `converted` and the value `{steps: [{event, filters?}], window, step, within}`: how far "
+            "attempts got that began in the last `within`."
         ),
         examples=[_EXAMPLE_RULES],
     ),

@@ -20,12 +20,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Happened:
-    """One event; `name` is the event's."""
+    """One event; `name` is the event's. `received` tells which of one millisecond came first."""
 
     id: str
     name: str
     at: int
     properties: dict[str, Any]
+    received: int = 0
 
 
 @dataclass
@@ -52,6 +53,8 @@ def holds(rule: dict[str, Any], person: Person, now: int) -> bool:
     value: Any = rule.get("value")
     if name.startswith("events."):
         return _events_hold(rule, person, now)
+    if name == "funnel":
+        return _funnel_holds(rule, person, now)
     if name == "segments":
         return any(_is_member(person, one, now) for one in ([value] if op == "contains" else value))
     if name.startswith("campaigns."):
@@ -87,6 +90,30 @@ def counted(rule: dict[str, Any], person: Person, now: int) -> list[Happened]:
             for part in rule.get("where", [])
         )
     ]
+
+
+def attempts(rule: dict[str, Any], person: Person, now: int) -> list[list[Happened]]:
+    """What each attempt that counts has reached, the earliest attempt first."""
+    asked = rule["value"]
+    known = sorted((e for e in person.events if e.at <= now), key=lambda e: (e.at, e.received, e.id))
+    begun: list[list[Happened]] = []
+    for event in known:
+        for attempt in begun:
+            following = asked["steps"][len(attempt)] if len(attempt) < len(asked["steps"]) else None
+            is_in_time = event.at - attempt[0].at <= duration(asked["window"])
+            if following is not None and is_in_time and _fulfils(following, event, person):
+                attempt.append(event)
+        if _fulfils(asked["steps"][0], event, person):
+            begun.append([event])
+    return [attempt for attempt in begun if now - duration(asked["within"]) < attempt[0].at <= now]
+
+
+def best_attempt(rule: dict[str, Any], person: Person, now: int) -> list[Happened]:
+    """The furthest, of several the earliest."""
+    best: list[Happened] = []
+    for attempt in attempts(rule, person, now):
+        best = attempt if len(attempt) > len(best) else best
+    return best
 
 
 def compare(found: Any, op: str, value: Any, now: int) -> bool:
@@ -203,6 +230,9 @@ def _changes(rule: dict[str, Any], person: Person, now: int, seen: frozenset[str
         for one in value if isinstance(value, list) else [value]:
             if isinstance(person.segments.get(one), dict) and one not in seen:
                 yield from _changes(person.segments[one], person, now, seen | {one})
+    elif name == "funnel":
+        for event in person.events:
+            yield from (event.at, event.at + duration(value["window"]), event.at + duration(value["within"]))
     elif name.startswith("events."):
         yield from _event_changes(rule, person)
     elif name.startswith("scores."):
@@ -254,6 +284,27 @@ def _events_hold(rule: dict[str, Any], person: Person, now: int) -> bool:
         "count_lte": number <= bound,
     }
     return tests[rule["op"]]
+
+
+def _funnel_holds(rule: dict[str, Any], person: Person, now: int) -> bool:
+    step, tried = rule["value"]["step"], attempts(rule, person, now)
+    if rule["op"] == "converted":
+        return any(len(attempt) >= step for attempt in tried)
+    if max((len(attempt) for attempt in tried), default=0) != step:
+        return False
+    window = duration(rule["value"]["window"])
+    return all(now > attempt[0].at + window for attempt in tried if len(attempt) == step)
+
+
+def _fulfils(step: dict[str, Any], event: Happened, person: Person) -> bool:
+    if event.name != step["event"]:
+        return False
+    for path, wanted in step.get("filters", {}).items():
+        place, name = path.split(".", 1)
+        found = lookup(person.traits if place == "traits" else event.properties, name)
+        if tagged(found) not in [tagged(one) for one in (wanted if isinstance(wanted, list) else [wanted])]:
+            return False
+    return True
 
 
 def _is_member(person: Person, segment_id: str, now: int) -> bool:

@@ -1,5 +1,6 @@
 """The engine against an oracle that is slow and obvious, on random rules, contacts and moments."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from chalicelib.core.rules.evaluate import Verdict, evaluate, explain
 from chalicelib.core.rules.needs import Need, needs
 from tests.unit.rules import oracle
 from tests.unit.rules.oracle import Happened, Person
-from tests.unit.rules.worlds import COUNTS, EVENTS, NOW, PEOPLE, RULES, as_event, compiled, facts
+from tests.unit.rules.worlds import COUNTS, EVENTS, FUNNELS, NOW, PEOPLE, RULES, as_event, compiled, facts
 
 MOMENTS = st.sampled_from((NOW, NOW - 60_000, NOW + 1_000, NOW + 1))
 PAGE = 2
@@ -62,6 +63,11 @@ def _evidences(raw: dict[str, Any], told: dict[str, Any], person: Person, now: i
         counted = sorted(oracle.counted(raw, person, now), key=lambda event: (event.at, event.id), reverse=True)
         assert told["actual"] == len(counted)
         assert told["evidence"] == [event.id for event in counted]
+        return
+    if raw["field"] == "funnel":
+        best = oracle.best_attempt(raw, person, now)
+        assert told["actual"] == {"reached": len(best), "started_at": iso(best[0].at) if best else None}
+        assert told["evidence"] == [event.id for event in best]
         return
     assert told["evidence"] == []
     if raw["field"] == "segments":
@@ -122,6 +128,18 @@ def test_what_is_needed_decides_as_the_whole_history_does(raw: dict[str, Any], p
 def test_a_count_needs_no_more_events_than_decide_it(rule: dict[str, Any], events: list[Happened], now: int) -> None:
     person = Person({}, {}, events, {}, {})
     reads_enough({"operator": "AND", "conditions": [rule]}, person, now)
+
+
+@busy(500)
+@given(FUNNELS, PEOPLE, EVENTS, MOMENTS)
+def test_funnels_are_judged_explained_and_read_as_the_oracle_says(
+    rule: dict[str, Any], person: Person, more: list[Happened], now: int
+) -> None:
+    crowded = replace(person, events=person.events + [replace(one, id=f"{one.id}_more") for one in more])
+    raw = {"operator": "AND", "conditions": [rule]}
+    agrees(raw, crowded, now)
+    explains(raw, crowded, now)
+    reads_enough(raw, crowded, now)
 
 
 @pytest.mark.prove

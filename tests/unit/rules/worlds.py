@@ -44,7 +44,7 @@ TRAITS = st.fixed_dictionaries(
 EVENTS = st.lists(
     st.tuples(st.sampled_from(NAMES), MOMENTS, st.fixed_dictionaries({}, optional={"p": VALUES, "q": SCALARS | ISO})),
     max_size=8,
-).map(lambda drawn: [Happened(f"evt_{n}", *one) for n, one in enumerate(drawn)])
+).map(lambda drawn: [Happened(f"evt_{n}", *one, received=-n % 5) for n, one in enumerate(drawn)])
 
 NUMBERS = st.sampled_from((0, 0.5, 4.5, 7, 12.25, 33.5, 100))
 
@@ -109,12 +109,43 @@ COUNTS = st.fixed_dictionaries(
     },
     optional={"window": st.sampled_from(WINDOWS), "where": WHERE},
 )
+STEPS = st.fixed_dictionaries(
+    {"event": st.sampled_from(NAMES)},
+    optional={
+        "filters": st.dictionaries(
+            st.sampled_from(("properties.p", "properties.q", "traits.x", "traits.a.b")),
+            st.lists(SCALARS, min_size=1, max_size=5) | SCALARS,
+            min_size=1,
+            max_size=1,
+        )
+    },
+)
+
+
+def _funnel(steps: list[dict[str, Any]], op: str, place: int, window: str, within: str) -> dict[str, Any]:
+    step = 1 + place % (len(steps) - (op == "dropped"))
+    return {
+        "field": "funnel",
+        "op": op,
+        "value": {"steps": steps, "window": window, "step": step, "within": within},
+    }
+
+
+FUNNELS = st.builds(
+    _funnel,
+    st.lists(STEPS | st.sampled_from(NAMES).map(lambda name: {"event": name}), min_size=2, max_size=4),
+    st.sampled_from(("converted", "dropped", "dropped")),
+    st.integers(0, 3),
+    st.sampled_from(WINDOWS),
+    st.sampled_from(WINDOWS),
+)
 MOMENT_FIELDS = ("created_at", "last_seen_at")
 NUMBER_FIELDS = ("last_nps_score", "referral_stats.conversions")
 SCORE_FIELDS = ("scores.engagement", "scores.lead")
 LEAVES = st.one_of(
     COUNTS,
     COUNTS,
+    FUNNELS,
     _presence((*EVENT_FIELDS, "email", "tags", "last_seen_at", "last_nps_score", "scores.lead")),
     _condition(MOMENT_FIELDS, ORDER, st.sampled_from(RELATIVES)),
     _condition(MOMENT_FIELDS, (*ORDER, "eq", "neq"), ISO),
@@ -204,7 +235,7 @@ def facts(person: Person, *, events: list[Happened] | None = None) -> Facts:
 
 def as_event(event: Happened) -> Event:
     """The engine's event."""
-    return Event(event.id, event.at, event.properties)
+    return Event(event.id, event.at, event.properties, event.received)
 
 
 def _score(person: Person, settings: dict[str, Any]) -> scoring.Score:

@@ -121,7 +121,8 @@ class People:
         claims = visitor if act.user is not None else None
         self._said.append(_Said(of, at, act.message_id or "", act.traits, claims))
         name = NAMES.get(act.kind, act.event)
-        properties = dict(act.properties)
+        # What an identify call tells is told again by its event.
+        properties = dict(act.traits if act.kind == "identify" else act.properties)
         if act.kind == "page" and act.event:
             properties.setdefault("name", act.event)
         event_id = f"e{len(self._rows):06}"

@@ -1,11 +1,13 @@
 """Acts of a history, played through the product and told to the model; and whether both tell the same of everybody."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from chalicelib.core import strict_json
 from chalicelib.core.clock import iso
 from chalicelib.core.ids import new_project_id, new_ulid
 from chalicelib.features.activity import service as activity
+from chalicelib.features.activity.intake import Accepted
 from chalicelib.features.activity.model import Event
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.names import Names
@@ -47,8 +49,14 @@ class Play:
             elif act.kind == "delete":
                 purge.delete(self.tenant, self._whose(act), act.received_at, purges=False)
             else:
-                event = pipeline.accepted(_raw(act), act.kind, act.received_at, historical=act.imported)
-                pipeline.record(self.tenant, [event])
+                pipeline.record(self.tenant, [_accepted(act)])
+        self._workers.drain()
+
+    def take_together(self, calls: Sequence[Act]) -> None:
+        """Calls that come in one after the other, and are worked through together."""
+        for each in calls:
+            self.people.take(each)
+        pipeline.record(self.tenant, map(_accepted, calls))
         self._workers.drain()
 
     def agrees(self) -> None:
@@ -106,8 +114,7 @@ def _received(act: Act) -> Received:
     return Received(act.received_at, f"req_{new_ulid()}")
 
 
-def _raw(act: Act) -> dict[str, Any]:
-    """The body of a call."""
+def _accepted(act: Act) -> Accepted:
     raw: dict[str, Any] = {
         "userId": act.user,
         "anonymousId": act.visitor,
@@ -116,7 +123,8 @@ def _raw(act: Act) -> dict[str, Any]:
         "properties": act.properties,
         "traits": act.traits,
     }
-    return raw | {"event" if act.kind == "track" else "name": act.event}
+    raw["event" if act.kind == "track" else "name"] = act.event
+    return pipeline.accepted(raw, act.kind, act.received_at, historical=act.imported)
 
 
 def _line(event: Any) -> tuple[str, str, int, int, str]:

@@ -12,7 +12,7 @@ from chalicelib.features.analytics.model import Interval, Measure, Path, Questio
 from chalicelib.platform import keys
 from chalicelib.platform.keys import Tenant
 from tests.support import analytics_oracle, pipeline
-from tests.support.analytics_histories import HOUR, START, History, histories, questions
+from tests.support.analytics_histories import HOUR, START, Asking, History, histories
 from tests.support.analytics_oracle import DAY, Answer
 from tests.support.analytics_people import Act
 from tests.support.analytics_play import Play, Workers
@@ -134,7 +134,7 @@ def runs(draw: st.DrawFn, acts: int, asked: int) -> Run:
     """A history of up to so many acts, and so many questions about it."""
     history = draw(histories(acts))
     some = st.frozensets(st.integers(0, len(history.acts) - 1), max_size=3)
-    those = draw(st.lists(questions(history.zone), min_size=asked, max_size=asked))
+    those = draw(st.lists(Asking(history).questions(), min_size=asked, max_size=asked))
     return Run(history, those, Work(draw(st.booleans()), draw(some), draw(some)))
 
 

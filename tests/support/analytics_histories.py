@@ -25,7 +25,7 @@ from chalicelib.features.analytics.model import (
     Step,
 )
 from tests.support.analytics_oracle import DAY, SECOND, midnight
-from tests.support.analytics_people import NAMES, Act, Kind, Preference
+from tests.support.analytics_people import CALLS, NAMES, Act, Kind, Preference
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ def _acts(before: list[Act], cast: _Cast) -> st.SearchStrategy[Act]:
     choices = [(20, _said(cast)), (1, _deletes())]
     if known:
         choices += [(2, _patches(known)), (2, _merges(known))]
-    again = [each for each in before if each.message_id is not None and each.kind in ("track", "page", "identify")]
+    again = [each for each in before if each.message_id is not None and each.kind in CALLS]
     if again:
         choices.append((1, st.sampled_from(again)))
         # Another event under an id that was there.
@@ -219,7 +219,7 @@ class Asking:
 
     def __init__(self, history: History) -> None:
         self._zone, self._focus = history.zone, history.focus
-        happened = {NAMES.get(each.kind, each.event) for each in history.acts if each.kind in ("track", *NAMES)}
+        happened = {NAMES.get(each.kind, each.event) for each in history.acts if each.kind in CALLS}
         said = [(Path("traits", name), value) for each in history.acts for name, value in _scalars(each.traits)]
         done = [(Path("properties", name), value) for each in history.acts for name, value in _scalars(each.properties)]
         some_path = st.builds(Path, st.sampled_from(("traits", "properties")), st.sampled_from(PATHS))

@@ -12,6 +12,9 @@ from tests.support.analytics_oracle import Happened, World
 
 HOUR = 60 * 60 * 1_000
 NAMES = {"identify": "$identify", "page": "$page_view"}
+CALLS = ("track", *NAMES)
+"""Acts that are events."""
+
 Kind = Literal["identify", "track", "page", "patch", "merge", "delete"]
 Preference = Literal["prefer_target", "prefer_source", "newest"]
 

@@ -20,7 +20,9 @@ from chalicelib.platform import table
 from chalicelib.platform.idempotency import Receipt
 from chalicelib.platform.keys import Tenant
 from tests.support import pipeline
-from tests.support.analytics_people import Act, People
+from tests.support.analytics_people import CALLS, Act, People
+
+_QUEUED = 100
 
 
 class Workers(Protocol):
@@ -41,23 +43,29 @@ class Play:
 
     def take(self, act: Act) -> None:
         """One act, worked through until nothing is left to do."""
-        if self.people.take(act):
+        self.take_together([act])
+
+    def take_together(self, acts: Sequence[Act]) -> None:
+        """Acts one after the other, of which calls in a row are queued together, worked through in the end."""
+        queued: list[Accepted] = []
+        for act in filter(self.people.take, acts):
+            if act.kind in CALLS:
+                queued.append(_accepted(act))
+                continue
+            self._record(queued)
             if act.kind == "patch":
-                self._patch(act)
+                contacts.update(self.tenant, self._whose(act), Change(traits=act.traits), _received(act))
             elif act.kind == "merge":
                 self._merge(act)
-            elif act.kind == "delete":
-                purge.delete(self.tenant, self._whose(act), act.received_at, purges=False)
             else:
-                pipeline.record(self.tenant, [_accepted(act)])
+                purge.delete(self.tenant, self._whose(act), act.received_at, purges=False)
+        self._record(queued)
         self._workers.drain()
 
-    def take_together(self, calls: Sequence[Act]) -> None:
-        """Calls that come in one after the other, and are worked through together."""
-        for each in calls:
-            self.people.take(each)
-        pipeline.record(self.tenant, map(_accepted, calls))
-        self._workers.drain()
+    def _record(self, queued: list[Accepted]) -> None:
+        for n in range(0, len(queued), _QUEUED):
+            pipeline.record(self.tenant, queued[n : n + _QUEUED])
+        queued.clear()
 
     def agrees(self) -> None:
         """The product's own lists tell of the same events, of the same people, who have the same traits."""
@@ -83,9 +91,6 @@ class Play:
             assert found.keys().isdisjoint(row.id for row in rows)
             found |= {row.id: row for row in rows if row.type != "system"}
         return [found[each] for each in sorted(found)]
-
-    def _patch(self, act: Act) -> None:
-        contacts.update(self.tenant, self._whose(act), Change(traits=act.traits), _received(act))
 
     def _merge(self, act: Act) -> None:
         source = self._home(Names(user=act.source))

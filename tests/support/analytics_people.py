@@ -12,6 +12,9 @@ from tests.support.analytics_oracle import Happened, World
 
 HOUR = 60 * 60 * 1_000
 NAMES = {"identify": "$identify", "page": "$page_view"}
+CALLS = ("track", *NAMES)
+"""Acts that are events."""
+
 Kind = Literal["identify", "track", "page", "patch", "merge", "delete"]
 Preference = Literal["prefer_target", "prefer_source", "newest"]
 
@@ -121,7 +124,8 @@ class People:
         claims = visitor if act.user is not None else None
         self._said.append(_Said(of, at, act.message_id or "", act.traits, claims))
         name = NAMES.get(act.kind, act.event)
-        properties = dict(act.properties)
+        # What an identify call tells is told again by its event.
+        properties = dict(act.traits if act.kind == "identify" else act.properties)
         if act.kind == "page" and act.event:
             properties.setdefault("name", act.event)
         event_id = f"e{len(self._rows):06}"

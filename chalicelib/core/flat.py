@@ -5,10 +5,6 @@ from typing import Any
 
 from chalicelib.core import strict_json
 
-_EXACT = 2**53
-"""Up to this each whole number is a float, too."""
-
-
 def flat(values: Mapping[str, Any]) -> str | None:
     """A JSON object with each scalar that rules find by a path (`core/rules/values.find`), by its whole path.
 
@@ -26,8 +22,8 @@ def scalar_json(value: str | int | float) -> str:
 
 
 def number_text(value: int | float) -> str:
-    """A number as text: 1.0 is `1`, and an exponent has neither plus nor leading zeros."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+    """A number as text, the same for equal ones: 1.0 is `1`, and an exponent has no leading zeros."""
+    if isinstance(value, float) and value.is_integer():
         return str(int(value))
     mantissa, _, power = repr(value).partition("e")
     return f"{mantissa}e{int(power)}" if power else mantissa

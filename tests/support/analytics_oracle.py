@@ -124,9 +124,7 @@ def label(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        if value == int(value) and abs(value) < 2**53:
-            return str(int(value))
-        return repr(value).replace("e+", "e").replace("e-0", "e-")
+        return str(int(value)) if value == int(value) else repr(value).replace("e-0", "e-")
     return NONE
 
 

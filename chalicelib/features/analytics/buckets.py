@@ -15,8 +15,7 @@ from chalicelib.features.analytics.model import CohortQuestion, Interval, Span
 from chalicelib.features.analytics.statement import Sql, fill, joined
 
 WEEK = 7 * DAY
-_LONGEST_MONTH = 32 * DAY
-"""A month of 31 days on the wall clock, and whatever clocks are put back in it."""
+_LONGEST_MONTH = 31 * DAY
 
 _FROM_THURSDAY = 3 * DAY
 """1970 began on a Thursday; weeks begin on Mondays."""
@@ -77,7 +76,8 @@ def key_of(interval: Interval, span: Span, moment: Sql) -> Sql:
 def reach(question: CohortQuestion) -> Span:
     """The time of all periods of all cohorts of the question."""
     span, interval = question.span, question.interval
-    longest = (WEEK if interval == "week" else _LONGEST_MONTH) * (question.periods + 1)
+    # A day more, for what clocks are put back.
+    longest = (WEEK if interval == "week" else _LONGEST_MONTH) * (question.periods + 1) + DAY
     cohorts = buckets(interval, span)
     periods = buckets(interval, Span(span.since, span.until + longest, span.zone))
     return Span(span.since, periods[len(cohorts) + question.periods].start, span.zone) if cohorts else span

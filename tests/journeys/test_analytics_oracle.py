@@ -209,7 +209,7 @@ def test_answers_about_a_crowd_are_the_oracles(lake: Lake, seed: int) -> None:
             if seed == 0 and n and not isinstance(question, CohortQuestion):
                 continue
             compare(lake.ask(play.tenant, question, now), analytics_oracle.answer(world, question, now), question)
-        lake.compact(play.tenant)
+        lake.compact(play.tenant) if n % 2 == 0 else lake.redeliver()
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.prove)])

@@ -21,7 +21,7 @@ from chalicelib.features.analytics.model import (
     Span,
     Step,
 )
-from tests.support.analytics_histories import HOUR, MINUTE, changes
+from tests.support.analytics_histories import HOUR, MINUTE, SCALARS, changes
 from tests.support.analytics_oracle import DAY, SECOND, at, midnight
 from tests.support.analytics_people import Act
 
@@ -30,6 +30,8 @@ _MEASURES: tuple[Measure, ...] = ("event_count", "unique_contacts")
 _GROUPS = (Path("traits", "plan"), Path("properties", "page"), Path("properties", "a.b"), Path("properties", "a.b.c"))
 _EVENTS = ("visit", "visit", "visit", "signup", "signup", "pay")
 _PLANS = ("free", "pro", "pro", "PRO", 1, 1.0, "1", True, "true", ["pro"], None)
+_ODD = Path("properties", 'it\'s "odd" \\ größe -- %_[0]')
+_ODDITIES = (*SCALARS, None, [], ["pro", 1], {"b": 1})
 _PAGES = 70
 """More than are told of."""
 
@@ -45,8 +47,13 @@ class Crowd:
         self.middle = changes(zone)[-1]
         self.received_at = self.middle + _AFTER + 137
         self._chance = Random(seed)
+        local = at(self.middle, zone).date()
+        first, last = local - timedelta(days=60), local + timedelta(days=10)
+        self._whole = Span(midnight(first, zone), midnight(last, zone), zone)
+        self._lately = Span(self.middle - 2 * DAY, self.middle + 30 * HOUR, zone)
         self.acts = [self._signs_in(n) for n in range(people)]
         self.acts += [self._does(self._chance.randrange(people)) for _ in range(count)]
+        self.acts += self._on_edges()
         later = self.received_at + HOUR
         for n in range(0, people - 2, 9):
             self.acts.append(Act(kind="merge", received_at=later + 2 * n, user=f"u{n}", source=f"u{n + 1}"))
@@ -73,6 +80,7 @@ class Crowd:
             "page": f"p{int(_PAGES * chance.random() ** 2):02}",
             "a": {"b": chance.choice((1, "1", 2.5, 1e-7, 1e22, [1], None, {"c": "in"})), "b.c": "beside"},
             "a.b": chance.choice(("literal", {"c": "within"})),
+            _ODD.name: chance.choice(_ODDITIES),
         }
         return Act(
             kind="track",
@@ -84,6 +92,27 @@ class Crowd:
             properties={name: value for name, value in properties.items() if chance.random() < 0.7},
         )
 
+    def _on_edges(self) -> list[Act]:
+        """What happens just where windows and spans end, whatever chance says."""
+        done = [("visit", 0, 0), ("signup", DAY, 0), ("pay", 3 * DAY, 0)]
+        edges = [("sharp", *each) for each in done] + [("halfway", *each) for each in done[:2]]
+        edges += [("late", "visit", each.until - self.middle, 0) for each in (self._lately, self._whole)]
+        # Of one moment: by their receipt in another order than by their ids, then in the order of these, then not.
+        edges += [("tied", "signup", 0, 2), ("tied", "visit", 0, 1)]
+        edges += [("paired", "visit", 0, 3), ("paired", "signup", 0, 3)]
+        edges += [("crossed", "signup", 0, 3), ("crossed", "visit", 0, 3)]
+        return [
+            Act(
+                kind="track",
+                received_at=self.received_at + HOUR // 2 + receipt,
+                user=who,
+                event=event,
+                timestamp=self.middle + after,
+                properties={"page": "edge"},
+            )
+            for who, event, after, receipt in edges
+        ]
+
     def moments(self) -> list[int]:
         """When to ask: soon, on a moment that windows end at, around the beginning of a week, and much later."""
         local = at(self.middle, self.zone).date()
@@ -92,12 +121,13 @@ class Crowd:
 
     def questions(self) -> Iterator[Question]:
         """Of each kind."""
-        lately = Span(self.middle - 2 * DAY, self.middle + 30 * HOUR, self.zone)
+        lately, whole = self._lately, self._whole
         local = at(self.middle, self.zone).date()
-        first, last = local - timedelta(days=60), local + timedelta(days=10)
-        whole = Span(midnight(first, self.zone), midnight(last, self.zone), self.zone)
         yield from self._series(lately, whole)
         yield from self._funnels(lately, whole)
+        yield Series("event_count", None, "month", whole, (), _ODD)
+        for each in SCALARS:
+            yield Series("event_count", None, "month", whole, (Filter(_ODD, (each,)),))
         pro = Step("visit", (Filter(Path("traits", "plan"), ("pro", 1)),))
         weeks = Span(whole.since, midnight(local - timedelta(days=20), self.zone), self.zone)
         yield CohortQuestion(Step("visit"), Step("pay"), "week", 8, whole)

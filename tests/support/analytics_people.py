@@ -21,8 +21,9 @@ Preference = Literal["prefer_target", "prefer_source", "newest"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One call. `timestamp` is what the caller says, if anything; `received_at` never goes back from act to act.
+    """One call. `timestamp` is what the caller says, if anything.
 
+    `received_at` never goes back from act to act where it decides anything.
     `event` is the name of what is tracked, or of a page. A merge makes the contact of `source` part of that of `user`.
     """
 

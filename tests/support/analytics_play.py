@@ -1,7 +1,7 @@
 """Acts of a history, played through the product and told to the model; and whether both tell the same of everybody."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from chalicelib.core import strict_json
 from chalicelib.core.clock import iso
@@ -22,7 +22,10 @@ from chalicelib.platform.keys import Tenant
 from tests.support import pipeline
 from tests.support.analytics_people import CALLS, Act, People
 
+T = TypeVar("T")
+
 _QUEUED = 100
+"""Calls in one message at the most."""
 
 
 class Workers(Protocol):
@@ -82,15 +85,15 @@ class Play:
     def _listed(self) -> list[Event]:
         """All events that callers sent, in the order of their receipt."""
         found: dict[str, Event] = {}
-        people, following = contacts.listing(self.tenant, contacts.Filter(), 100, None)
-        assert following is None
-        for person in people:
-            only = activity.Filter(contact_id=person.id)
-            rows, more = activity.listing(self.tenant, "test", only, 100, None)
-            assert more is None
+        for person in _whole(lambda after: contacts.listing(self.tenant, contacts.Filter(), 100, after)):
+            rows = self._events_of(person.id)
             assert found.keys().isdisjoint(row.id for row in rows)
             found |= {row.id: row for row in rows if row.type != "system"}
         return [found[each] for each in sorted(found)]
+
+    def _events_of(self, contact_id: str) -> list[Event]:
+        only = activity.Filter(contact_id=contact_id)
+        return _whole(lambda after: activity.listing(self.tenant, "test", only, 100, after))
 
     def _merge(self, act: Act) -> None:
         source = self._home(Names(user=act.source))
@@ -113,6 +116,15 @@ def same(what: str, got: Any, expected: Any) -> None:
     """pytest shows no values of asserts in this module."""
     if got != expected:
         raise AssertionError(f"{what}:\n  got      {got}\n  expected {expected}")
+
+
+def _whole(page: Callable[[str | None], tuple[list[T], str | None]]) -> list[T]:
+    """All rows of a list, in pages."""
+    rows, after = page(None)
+    while after is not None:
+        more, after = page(after)
+        rows += more
+    return rows
 
 
 def _received(act: Act) -> Received:

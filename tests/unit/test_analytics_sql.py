@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from chalicelib.features.analytics.model import Question
 from tests.support import analytics_histories as histories
 from tests.support.analytics_oracle import Happened, World, answer
+from tests.support.analytics_people import Act
 from tests.support.lake_tables import answered, event_row, person_row
 
 NOW = histories.START + 10
@@ -33,6 +34,7 @@ class Case:
 def cases(draw: st.DrawFn, most: int) -> Case:
     """Events in either table or both, some of which lie with others than their owners, or are nobody's any more."""
     zone = draw(st.sampled_from(sorted(histories.CHANGES)))
+    focus = tuple(draw(st.lists(st.sampled_from(histories.anchors(zone)), min_size=1, max_size=3)))
     tables: dict[str, list[dict[str, Any]]] = {"events": [], "recent_events": [], "moved": []}
     world: list[Happened] = []
     tables["moved"] += [
@@ -48,7 +50,7 @@ def cases(draw: st.DrawFn, most: int) -> Case:
             contact_id=draw(st.sampled_from(CONTACTS)),
             name=draw(st.sampled_from(histories.EVENTS)),
             type=draw(st.sampled_from(("track", "track", "track", "system"))),
-            timestamp=draw(histories.moments(zone)),
+            timestamp=draw(histories.moments(focus)),
             received_at=n,
             properties=draw(histories.FREE),
         )
@@ -71,7 +73,10 @@ def cases(draw: st.DrawFn, most: int) -> Case:
             newer = person_row(contact, its, version=3) if where != "late" else person_row(contact, {"plan": "old"})
             tables["recent_people"].append(newer)
     tables["recent_people"].append(person_row("cntct_old", {"plan": "pro"}, 9, "merged"))
-    return Case(tables, World(events=world, traits=traits), draw(histories.questions(zone)))
+    acts = [Act(kind="track", received_at=0, event=each.name, properties=each.properties) for each in world]
+    acts += [Act(kind="track", received_at=0, event="signup", traits=its) for its in traits.values()]
+    asking = histories.Asking(histories.History(zone, acts, NOW, focus))
+    return Case(tables, World(events=world, traits=traits), draw(asking.questions()))
 
 
 def judge(case: Case) -> None:

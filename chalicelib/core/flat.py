@@ -5,6 +5,7 @@ from typing import Any
 
 from chalicelib.core import strict_json
 
+
 def flat(values: Mapping[str, Any]) -> str | None:
     """A JSON object with each scalar that rules find by a path (`core/rules/values.find`), by its whole path.
 

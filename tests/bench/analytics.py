@@ -43,7 +43,7 @@ QUESTIONS: Mapping[str, Question] = {
 MILLION = 1_000_000
 _EVENT = re.compile(r"event_[0-9]{2}")
 _BARE_HISTORY = """
-SELECT contact_id, event, ts, seq, properties FROM events WHERE ts >= :since AND ts < :until AND {named}
+SELECT contact_id, event, ts, received_at, seq, properties FROM events WHERE ts >= :since AND ts < :until AND {named}
 """
 _RUNS = 5
 _RATIO = 1.5

@@ -38,6 +38,7 @@ SELECT
     'event_' || printf('%02d', least(20, floor(pow(20, what))::INTEGER)) AS event,
     'track' AS type,
     $since + floor(time * $span)::BIGINT AS ts,
+    $since + floor(time * $span)::BIGINT + 120 AS received_at,
     (hash(i) >> 1)::BIGINT AS seq,
     '{"plan":"' || (['free', 'growth', 'scale', 'pro'])[1 + floor(plan * 4)::INTEGER]
         || '","amount":' || floor(amount * 1000)::INTEGER || '}' AS properties

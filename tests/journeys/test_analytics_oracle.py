@@ -8,9 +8,11 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from chalicelib.features.analytics.model import CohortQuestion, Question
+from chalicelib.flows.analytics import ask
 from chalicelib.platform import keys
 from chalicelib.platform.keys import Tenant
 from tests.support import analytics_oracle, pipeline
+from tests.support import lake as lake_support
 from tests.support.analytics_crowd import Crowd
 from tests.support.analytics_histories import CHANGES, START, Asking, History, histories
 from tests.support.analytics_oracle import Answer
@@ -47,13 +49,12 @@ class Lake:
 @pytest.fixture
 def lake(fresh_table: Callable[[], None]) -> Lake:
     """The one place that knows what the product's parts are called."""
-    asking = pytest.importorskip("chalicelib.flows.analytics.ask", exc_type=ImportError)
-    support = pytest.importorskip("tests.support.lake", exc_type=ImportError)
+    lake_support.forget()
     return Lake(
-        project=support.project_all,
-        redeliver=lambda: support.project_all(again=True),
-        compact=support.compact,
-        ask=asking.run,
+        project=lake_support.project_all,
+        redeliver=lambda: lake_support.project_all(again=True, size=7),
+        compact=lake_support.compact,
+        ask=ask.run,
     )
 
 

@@ -75,6 +75,7 @@ def answer(world: World, question: Question, now: int) -> Answer:
         return series(world, question, now)
     if isinstance(question, FunnelQuestion):
         return funnel(world, question, now)
+    assert isinstance(question, CohortQuestion)
     return cohort(world, question, now)
 
 

@@ -35,6 +35,7 @@ def event_row(event: Happened, contact_id: str | None = None, visitor: str | Non
         "event": event.name,
         "type": event.type,
         "ts": event.timestamp,
+        "received_at": event.received_at,
         "seq": ids.order_of(event.event_id),
         "properties": flat(event.properties),
     }

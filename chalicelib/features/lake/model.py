@@ -11,12 +11,13 @@ EVENT_COLUMNS: Mapping[str, str] = {
     "event": "VARCHAR",
     "type": "VARCHAR",
     "ts": "BIGINT",
+    "received_at": "BIGINT",
     "seq": "BIGINT",
     "properties": "VARCHAR",
 }
 """A row for each event. `contact_id` is the contact in whose partition it was written, or, once compacted, whose it was
-then; `visitor` is its anonymous id where it has no user id; of events of one moment the one with the lesser `seq` was
-received first (`ids.order_of`); `properties` is flat JSON, as `rows.flat` makes it."""
+then; `visitor` is its anonymous id where it has no user id; of events that were received in one millisecond the one
+with the lesser `seq` came first (`ids.order_of`); `properties` is flat JSON (`core/flat`)."""
 
 PEOPLE_COLUMNS: Mapping[str, str] = {
     "project_id": "VARCHAR",

@@ -8,10 +8,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from chalicelib.core import clock
+from chalicelib.core import clock, strict_json
 from chalicelib.core.errors import Unavailable
 from chalicelib.features.analytics import answers, queries
 from chalicelib.features.analytics.model import Question
+from chalicelib.features.analytics.wire import to_wire
 from chalicelib.features.lake import service as lake
 from chalicelib.features.lake.model import Live
 from chalicelib.platform.keys import Tenant
@@ -23,16 +24,18 @@ _KEPT: Final = 256
 _AGE: Final = clock.MINUTE
 """Milliseconds for which an answer is given again; its `as_of` tells when it was found."""
 
-_answers: OrderedDict[tuple[Tenant, Question, object], tuple[int, dict[str, Any]]] = OrderedDict()
+_answers: OrderedDict[tuple[Tenant, str, object], tuple[int, dict[str, Any]]] = OrderedDict()
 
 
 def run(tenant: Tenant, question: Question, now: int) -> dict[str, Any]:
     """The answer, as of `now` in the project's time. Raises Unavailable."""
     if question.span.since >= question.span.until:
         return answers.answer(question, [], now)
+    # As text: 1 and true are equal, and different questions.
+    asked = strict_json.dumps(to_wire(question))
     for _ in range(_ATTEMPTS):
         live = lake.live(tenant)
-        key = (tenant, question, live.state)
+        key = (tenant, asked, live.state)
         if (kept := _answers.get(key)) and abs(now - kept[0]) < _AGE:
             return dict(kept[1])
         try:
@@ -44,6 +47,11 @@ def run(tenant: Tenant, question: Question, now: int) -> dict[str, Any]:
             _answers.popitem(last=False)
         return dict(told)
     raise Unavailable
+
+
+def forget() -> None:
+    """Keep no answer any longer; for tests, whose projects come and go."""
+    _answers.clear()
 
 
 def _rows(tenant: Tenant, live: Live, question: Question, now: int) -> Sequence[Sequence[Any]]:

@@ -13,6 +13,7 @@ from chalicelib.core.lineage import Lineage
 from chalicelib.features.activity import service as activity
 from chalicelib.features.contacts import service as contacts
 from chalicelib.features.contacts.names import Names
+from chalicelib.features.lake import service as lake
 from chalicelib.features.segments import service as segments
 from chalicelib.features.timers import service as timers
 from chalicelib.features.timers.service import Timer
@@ -33,7 +34,8 @@ def delete(tenant: Tenant, contact_id: str, now: int, *, purges: bool) -> None:
     """Delete the contact, and purge it now or when its time has come. Raises NotFound."""
     owner = contacts.key(tenant, contact_id).pk
     later = [] if purges else timers.set_ops(tenant, owner, KIND, KIND, now + _KEPT)
-    contacts.delete(tenant, contact_id, now, purges=purges, beside=later)
+    told = lake.gone_ops(tenant, contact_id, contacts.absorbed(tenant, contact_id))
+    contacts.delete(tenant, contact_id, now, purges=purges, beside=[*later, *told])
 
 
 def start(tenant: Tenant, told: Sequence[DomainEvent]) -> None:

@@ -1,13 +1,13 @@
 -- The same where some objects are not yet compacted: what a compacted one has too counts once.
 SELECT
     CASE WHEN v.contact_id IS NOT NULL THEN v.owner WHEN m.contact_id IS NOT NULL THEN m.owner ELSE e.contact_id END AS contact_id,
-    e.event, e.ts, e.seq, e.properties
+    e.event, e.ts, e.received_at, e.seq, e.properties
 FROM (
-    SELECT contact_id, visitor, event, ts, seq, properties
+    SELECT contact_id, visitor, event, ts, received_at, seq, properties
     FROM events
     WHERE project_id = :project AND ts >= :since AND ts < :until AND {chosen}
     UNION ALL
-    SELECT r.contact_id, r.visitor, r.event, r.ts, r.seq, r.properties
+    SELECT r.contact_id, r.visitor, r.event, r.ts, r.received_at, r.seq, r.properties
     FROM recent_events r
     LEFT JOIN (
         SELECT event_id

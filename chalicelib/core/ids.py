@@ -36,8 +36,9 @@ def new_ulid() -> str:
     """A lower-case ULID on the real clock, greater than every one made before it in this process."""
     global _last
     with _lock:
-        fresh = clock.system_ms() << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS - 1)
-        _last = max(fresh, _last + 1)
+        moment = clock.system_ms()
+        is_later = moment > _last >> _RANDOM_BITS
+        _last = moment << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS - 1) if is_later else _last + 1
         made = _last
     return _text(made)
 
@@ -51,7 +52,7 @@ def ulid_after(ulid: str) -> str:
 def order_of(ident: str) -> int:
     """A number of 63 bits that grows with the order in which identifiers were made.
 
-    It is made of the millisecond and the last bits: those made within one millisecond by one process follow each other.
+    It is made of the millisecond and the last bits: those made within one millisecond by one process count up.
     """
     number = _number(ident.rpartition("_")[2])
     moment = (number >> _RANDOM_BITS) - _ORDER_EPOCH

@@ -17,7 +17,9 @@ def invoke(name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        answer: Mapping[str, Any] = aws.functions().invoke(FunctionName=name, Payload=strict_json.dumps(dict(payload)).encode())
+        answer: Mapping[str, Any] = aws.functions().invoke(
+            FunctionName=name, Payload=strict_json.dumps(dict(payload)).encode()
+        )
         told = strict_json.loads(answer["Payload"].read())
     except (BotoCoreError, ClientError) as error:
         raise Unavailable from error

@@ -57,6 +57,21 @@ def _fetch_one(key: str, target: Path) -> None:
     part.replace(target)
 
 
+def is_there(key: str) -> bool:
+    """True where there is an object of that key. Raises Unavailable."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        aws.s3().head_object(Bucket=settings().bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
+            return False
+        raise Unavailable from error
+    except BotoCoreError as error:
+        raise Unavailable from error
+    return True
+
+
 def delete(keys: Iterable[str]) -> None:
     """Remove the objects; those that are not there are passed over. Raises Unavailable."""
     from botocore.exceptions import BotoCoreError, ClientError

@@ -47,3 +47,8 @@ def forget() -> None:
     embedded.forget()
     answer.forget()
     aws.clear_bucket()
+
+
+def take_work() -> list[str]:
+    """The messages for the lake's worker; they leave the queue."""
+    return [message.body for message in aws.take(settings().lake_queue_url)]

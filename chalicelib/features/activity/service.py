@@ -23,8 +23,10 @@ _OWNED_AT_ONCE = 99
 _BESIDE_PROPERTIES = 2_000
 """Bytes of the rest of an event in an answer, at the most: names and ids, escaped."""
 
+days = store.days
 message_key = store.message_key
 message_op = store.message_op
+of_day = store.of_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ def mark_days(tenant: Tenant, events: Iterable[tuple[int, str]]) -> None:
 __all__ = [
     "Event",
     "Filter",
+    "days",
     "event_ops",
     "everything",
     "history",
@@ -186,6 +189,7 @@ __all__ = [
     "message_op",
     "move_page",
     "note",
+    "of_day",
     "owned_page",
     "recent",
 ]

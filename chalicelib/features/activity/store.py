@@ -10,7 +10,7 @@ from chalicelib.features.activity.model import Event
 from chalicelib.platform import lineage as lineages
 from chalicelib.platform import table
 from chalicelib.platform.keys import EVENT_SHARDS, Key, Tenant, contact_of, moment_sk, shard_of
-from chalicelib.platform.listing import Entry, Merge, Range
+from chalicelib.platform.listing import FIRST, LAST, Entry, Merge, Range, walk
 from chalicelib.platform.table import Condition, Item, Put, Update, attr
 
 DEDUPE_WINDOW = clock.DAY
@@ -18,6 +18,7 @@ DEDUPE_WINDOW = clock.DAY
 
 _FIRST_EVENT, _LAST_EVENT = "EVT#", "EVT#~"
 _DAYS_A_PAGE = 100
+_DAY_PAGE = 500
 _SPARSE_CHUNK = 250
 """Rows read from each shard at a time where a filter will drop most of them."""
 
@@ -89,6 +90,24 @@ def stream(tenant: Tenant, span: Range, limit: int, name: str | None = None) -> 
         partitions = tenant.stream_partitions(item["SK"])
         of_day = Range(max(span.low, moment_sk(clock.parse_instant(item["SK"]), "")), span.high)
         yield Merge([partitions[shard] for shard in sorted(item["shards"])], "stream", of_day, chunk, where)
+
+
+def days(tenant: Tenant) -> Iterator[str]:
+    """The UTC days on which the project has events, the earliest first."""
+    return (row["SK"] for row in walk(tenant.day("").pk))
+
+
+def of_day(tenant: Tenant, day: str) -> Iterator[list[Event]]:
+    """All events of a UTC day in pages, each once, with the contact whose it is."""
+    seen: set[str] = set()
+    for partition in tenant.stream_partitions(day):
+        after = None
+        while True:
+            page = table.query_index(partition, "stream", (FIRST, LAST), _DAY_PAGE, after, None)
+            found = [Entry(position, key) for position, key in page.rows]
+            yield [event for event in hydrate(tenant, found, seen) if event]
+            if (after := page.last) is None:
+                break
 
 
 def hydrate(tenant: Tenant, found: Sequence[Entry], seen: set[str]) -> list[Event | None]:

@@ -39,14 +39,14 @@ def judge(play: Play, crowd: Crowd) -> None:
     of_type: dict[type, int] = {}
     for question in crowd.questions():
         of_type[type(question)] = of_type.get(type(question), 0) + 1
-        if of_type[type(question)] <= 8 or isinstance(question, CohortQuestion):
+        if of_type[type(question)] <= 4:
             got, expected = ask.run(play.tenant, question, now), analytics_oracle.answer(world, question, now)
             for step in expected.get("steps", []):
                 step["median_time_to_convert"] = pytest.approx(step["median_time_to_convert"], abs=0.001)
             assert got == expected, question
 
 
-@pytest.mark.parametrize("is_compacted", [False, True])
+@pytest.mark.parametrize("is_compacted", [pytest.param(False, marks=pytest.mark.prove), True])
 def test_the_answers_stay_the_same(played: tuple[Play, Crowd], is_compacted: bool) -> None:
     play, crowd = played
     if is_compacted:
@@ -66,6 +66,7 @@ def test_nothing_is_needed_of_the_old_one(played: tuple[Play, Crowd]) -> None:
     judge(play, crowd)
 
 
+@pytest.mark.prove
 def test_it_goes_on_where_its_time_ended(played: tuple[Play, Crowd]) -> None:
     play, crowd = played
     aws.clear_bucket()

@@ -107,6 +107,46 @@ def minute(event: CloudWatchEvent) -> None:
     worker.handle(event.context)
 
 
+@app.on_dynamodb_record(stream_arn="projector", batch_size=1000, starting_position="TRIM_HORIZON", name="projector")
+def projector(event: DynamoDBEvent) -> dict[str, Any]:
+    """Write what changed in the table into the lake."""
+    from chalicelib.workers import projector as worker
+
+    return worker.handle(event.to_dict(), event.context)
+
+
+@app.on_sqs_message(queue_arn="lake", batch_size=1, name="lake")
+def lake(event: SQSEvent) -> dict[str, Any]:
+    """Compact a project's lake, or write it anew."""
+    from chalicelib.workers import lake as worker
+
+    return worker.handle(event.to_dict(), event.context)
+
+
+@app.schedule("rate(1 hour)", name="compact")
+def compact(event: CloudWatchEvent) -> None:
+    """Ask for the compaction of what was projected lately."""
+    from chalicelib.workers import lake as worker
+
+    worker.handle_schedule(event.context)
+
+
+@app.lambda_function(name="analytics")
+def analytics(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer a question of analytics. The API calls it."""
+    from chalicelib.workers import analytics as worker
+
+    return worker.handle(event)
+
+
+@app.lambda_function(name="rebuild_analytics")
+def rebuild_analytics(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Have a project's lake written anew. Only IAM lets anyone call it."""
+    from chalicelib.workers import lake as worker
+
+    return worker.handle_rebuild(event)
+
+
 @app.lambda_function(name="create_project")
 def create_project(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Make a project. Only IAM lets anyone call it."""

@@ -22,6 +22,7 @@ RESOURCES: Final = Path(__file__).parent / "resources"
 ENGINE_TYPES: Final = frozenset(
     {
         "AWS::DynamoDB::Table",
+        "AWS::S3::Bucket",
         "AWS::SES::ConfigurationSet",
         "AWS::SNS::Subscription",
         "AWS::SNS::Topic",
@@ -53,6 +54,9 @@ class EventSource:
     partial_failures: bool
     max_concurrency: int | None = None
     """How many batches of a queue may be worked on at once."""
+
+    window_s: int = 0
+    """Seconds for which records of a stream are gathered, unless a batch is full before."""
 
 
 def load() -> Template:
@@ -129,6 +133,7 @@ def _event_source(function: str, event: Mapping[str, Any]) -> EventSource:
         batch_size=properties.get("BatchSize", default_batch),
         partial_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", ()),
         max_concurrency=properties.get("ScalingConfig", {}).get("MaximumConcurrency"),
+        window_s=properties.get("MaximumBatchingWindowInSeconds", 0),
     )
 
 

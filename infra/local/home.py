@@ -51,10 +51,9 @@ class Home:
         """What the supervisor tells its processes; see `resources.Stack`."""
         return self.path / "stack.json"
 
-    @property
-    def stream_json(self) -> Path:
-        """How far the pump has read the table's stream."""
-        return self.path / "stream.json"
+    def stream_json(self, function: str) -> Path:
+        """How far the pump has read the table's stream for that function."""
+        return self.path / f"stream.{function}.json"
 
     @property
     def heartbeat(self) -> Path:

@@ -91,8 +91,9 @@ class Pump:
         )
 
     def _reader(self, source: template.EventSource) -> StreamReader:
-        stream = StreamSource(self._stack.stream_arn, source.function, source.batch_size, source.partial_failures)
-        return StreamReader(self._streams, stream, self._functions[source.function], self._home.stream_json)
+        arn, function = self._stack.stream_arn, source.function
+        stream = StreamSource(arn, function, source.batch_size, source.partial_failures, source.window_s)
+        return StreamReader(self._streams, stream, self._functions[function], self._home.stream_json(function))
 
 
 def _thread(name: str, target: Any, *arguments: Any) -> threading.Thread:

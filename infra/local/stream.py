@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,14 +40,21 @@ class StreamSource:
     function_name: str
     batch_size: int
     partial_failures: bool
+    window_s: float = 0.0
+    """Seconds for which records are gathered, unless a batch is full before."""
 
 
 @dataclass(slots=True)
 class _Shard:
-    """One shard in reading. `iterator` is None until it is opened and again once it is read to its end."""
+    """One shard in reading. `iterator` is None until it is opened and again once it is read to its end.
+
+    `gathered` are records that were read and not yet given to the function, the first of them at `since`.
+    """
 
     iterator: str | None = None
     ended: bool = False
+    gathered: list[RecordTypeDef] = field(default_factory=list)
+    since: float = 0.0
 
 
 class StreamReader:
@@ -82,7 +89,7 @@ class StreamReader:
         errors = 0
         while time.monotonic() < deadline and errors < _ERRORS_IN_DRAIN:
             try:
-                if not self._read_once(lambda: time.monotonic() > deadline):
+                if not self._read_once(lambda: time.monotonic() > deadline, waits=False):
                     return True
                 errors = 0
             except (BotoCoreError, ClientError) as error:
@@ -93,22 +100,34 @@ class StreamReader:
 
     def _safely_read_once(self, stop: threading.Event) -> bool:
         try:
-            return self._read_once(stop.is_set)
+            return self._read_once(stop.is_set, waits=True)
         except (BotoCoreError, ClientError) as error:
             _log.warning("%s: %s", self._source.function_name, error)
             self._shards.clear()
             self._listed_at = float("-inf")
             return False
 
-    def _read_once(self, give_up: Callable[[], bool]) -> bool:
-        """One page of each shard that may be read; True where there was a record in any."""
+    def _read_once(self, give_up: Callable[[], bool], *, waits: bool) -> bool:
+        """One page of each shard that may be read; True where there was a record in any.
+
+        Where it `waits`, records are kept until there is a batch of them, or their window has passed.
+        """
         found = False
         for shard_id, shard in list(self._readable()):
             records = self._page(shard_id, shard)
             found = found or bool(records)
-            for start in range(0, len(records), self._source.batch_size):
-                self._feed(shard_id, records[start : start + self._source.batch_size], give_up)
+            if not shard.gathered:
+                shard.since = time.monotonic()
+            shard.gathered += records
+            is_due = len(shard.gathered) >= self._source.batch_size or self._has_passed(shard.since)
+            if is_due or not waits:
+                gathered, shard.gathered = shard.gathered, []
+                for start in range(0, len(gathered), self._source.batch_size):
+                    self._feed(shard_id, gathered[start : start + self._source.batch_size], give_up)
         return found
+
+    def _has_passed(self, since: float) -> bool:
+        return time.monotonic() - since >= self._source.window_s
 
     def _readable(self) -> Iterator[tuple[str, _Shard]]:
         """Open shards whose parent is read to its end, so that an item's records keep their order across a split."""

@@ -11,12 +11,36 @@ from infra.package import PROJECT
 POLICIES = PROJECT / "infra" / "policies"
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
 FUNCTIONS = [
-    *("api_handler", "bus", "bus_retry", "create_project", "feedback", "ingest", "jobs", "mails", "minute", "timers"),
-    *("webhooks", "webhooks_slow"),
+    *(
+        "analytics",
+        "api_handler",
+        "bus",
+        "bus_retry",
+        "compact",
+        "create_project",
+        "feedback",
+        "ingest",
+        "jobs",
+        "lake",
+    ),
+    *("mails", "minute", "projector", "rebuild_analytics", "timers", "webhooks", "webhooks_slow"),
 ]
 
 # The streams of our own table: Lambda wants to list them before it reads the one that there is.
 WIDER_THAN_ONE_RESOURCE = {"${Table.Arn}/stream/*", "*"}
+
+FOLDERS = {f"${{LakeBucket.Arn}}/{each}/*" for each in ("athena", "edges", "events", "hot", "people", "scratch")}
+TABLES = "arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}:table/${LakeDatabase}/*"
+"""Of the lake's own database, whose catalog wants to be asked for its partitions too."""
+
+BESIDE = {
+    "mails": {"ses"},
+    "api_handler": {"lambda"},
+    "projector": {"s3"},
+    "lake": {"s3"},
+    "analytics": {"s3", "athena", "glue"},
+}
+"""Services that only these functions use."""
 
 # Any identity of the account may be a project's sender, and the quota is the account's: SES knows no narrower resource.
 OF_THE_WHOLE_ACCOUNT = {("ses:SendRawEmail", "*"), ("ses:GetSendQuota", "*")}
@@ -65,20 +89,20 @@ def test_each_function_has_its_own_policy_and_no_policy_is_left_over() -> None:
 def test_no_policy_names_more_than_the_deployments_own_resources(function: str) -> None:
     for action, resource in grants(function):
         assert "*" not in action
-        assert "*" not in resource or resource in WIDER_THAN_ONE_RESOURCE
+        assert "*" not in resource or resource in {*WIDER_THAN_ONE_RESOURCE, *FOLDERS, TABLES}
         assert resource != "*" or (action, resource) in OF_THE_WHOLE_ACCOUNT
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_no_function_can_read_the_whole_table_or_change_the_infrastructure(function: str) -> None:
-    allowed = {"logs", "dynamodb", "sqs", "secretsmanager"} | ({"ses"} if function == "mails" else set())
+    allowed = {"logs", "dynamodb", "sqs", "secretsmanager"} | BESIDE.get(function, set())
     for action, _ in grants(function):
         service, _, verb = action.partition(":")
         assert service in allowed
         assert not verb.startswith(("Scan", "PartiQL", "Set", "Add", "Purge", "Tag"))
         assert verb in {"CreateLogStream"} or not verb.startswith("Create")
-        assert verb in {"DeleteItem", "DeleteMessage"} or not verb.startswith("Delete")
-        assert verb in {"PutItem", "PutLogEvents"} or not verb.startswith("Put")
+        assert verb in {"DeleteItem", "DeleteMessage", "DeleteObject"} or not verb.startswith("Delete")
+        assert verb in {"PutItem", "PutLogEvents", "PutObject"} or not verb.startswith("Put")
         assert verb in {"UpdateItem"} or not verb.startswith("Update")
 
 
@@ -100,6 +124,7 @@ def test_each_function_can_write_its_log_and_no_others(function: str) -> None:
         ("webhooks_slow", "WebhooksSlowQueue.Arn"),
         ("mails", "MailsQueue.Arn"),
         ("feedback", "FeedbackQueue.Arn"),
+        ("lake", "LakeQueue.Arn"),
     ],
 )
 def test_a_queue_worker_receives_from_its_own_queue_only(function: str, queue: str) -> None:
@@ -120,6 +145,27 @@ def test_only_those_read_the_secret_who_sign_seal_or_open() -> None:
         "webhooks",
         "webhooks_slow",
     }
+
+
+def test_the_projector_writes_hot_objects_only_and_none_but_the_lakes_worker_removes_any() -> None:
+    assert {action for action in grants("projector") if action[0].startswith("s3:")} == {
+        ("s3:PutObject", "${LakeBucket.Arn}/hot/*")
+    }
+    for folder in FOLDERS:
+        assert having("s3:DeleteObject", folder) <= {"lake"}
+
+
+def test_questions_change_nothing_of_what_they_read() -> None:
+    written = {resource for action, resource in grants("analytics") if action == "s3:PutObject"}
+    assert written == {"${LakeBucket.Arn}/scratch/*", "${LakeBucket.Arn}/athena/*"}
+    assert {action for action, _ in grants("analytics") if action.startswith("dynamodb:")} == {
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+    }
+
+
+def test_only_the_api_calls_another_function() -> None:
+    assert having("lambda:InvokeFunction", "Analytics.Arn") == {"api_handler"}
 
 
 def test_only_the_mails_worker_sends_mail() -> None:
@@ -150,8 +196,8 @@ def test_whoever_finds_a_timer_due_soon_queues_it(function: str) -> None:
 
 
 def test_those_read_lists_who_show_them_or_walk_them() -> None:
-    """The API; jobs, for contacts to judge; timers, for what an endpoint was sent lately."""
-    assert having("dynamodb:Query", "${Table.Arn}/index/list") == {"api_handler", "jobs", "timers"}
+    """The API; jobs, for contacts to judge; timers, for what an endpoint was sent lately; the lake, for a rebuild."""
+    assert having("dynamodb:Query", "${Table.Arn}/index/list") == {"api_handler", "jobs", "lake", "timers"}
 
 
 def test_only_the_schedule_looks_for_timers_of_all_projects() -> None:

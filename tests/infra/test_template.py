@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.features.lake.model import EVENT_COLUMNS, PEOPLE_COLUMNS
 from chalicelib.platform.config import Settings
+from chalicelib.readings.lake import recent
 from infra import template
 from infra.package import PROJECT
 from infra.template import EventSource
@@ -37,6 +39,9 @@ def test_each_worker_is_fed_by_what_the_design_names() -> None:
         EventSource("mails", "sqs", "MailsQueue", 10, partial_failures=True, max_concurrency=16),
         EventSource("feedback", "sqs", "FeedbackQueue", 10, partial_failures=True, max_concurrency=4),
         EventSource("minute", "schedule", "rate(1 minute)", 1, partial_failures=False),
+        EventSource("projector", "dynamodb", "Table", 1000, partial_failures=True, window_s=30),
+        EventSource("lake", "sqs", "LakeQueue", 1, partial_failures=True, max_concurrency=4),
+        EventSource("compact", "schedule", "rate(1 hour)", 1, partial_failures=False),
     ]
 
 
@@ -66,13 +71,16 @@ def test_a_busy_lane_does_not_slow_the_others() -> None:
         assert QUEUES[name]["DeduplicationScope"] == "messageGroup"
 
 
-def test_a_poisoned_stream_record_is_set_aside_and_not_retried_for_a_day() -> None:
-    stream = RESOURCES["Bus"]["Properties"]["Events"]["BusDynamodbEventSource"]["Properties"]
+@pytest.mark.parametrize(
+    ("function", "target"), [("Bus", "BusDeadLetterQueue"), ("Projector", "ProjectorDeadLetterQueue")]
+)
+def test_a_poisoned_stream_record_is_set_aside_and_not_retried_for_a_day(function: str, target: str) -> None:
+    stream = RESOURCES[function]["Properties"]["Events"][f"{function}DynamodbEventSource"]["Properties"]
     assert stream["StartingPosition"] == "TRIM_HORIZON"
     assert stream["BisectBatchOnFunctionError"] is True
     assert 5 < stream["MaximumRetryAttempts"] <= 100
     assert stream["MaximumRecordAgeInSeconds"] == 86_400
-    assert stream["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["BusDeadLetterQueue", "Arn"]}
+    assert stream["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": [target, "Arn"]}
 
 
 @pytest.mark.parametrize("index", ["list", "stream", "due"])
@@ -91,7 +99,7 @@ def test_the_table_can_be_restored_to_any_second_and_is_encrypted_and_billed_by_
     assert template.ttl_attribute() == "ttl"
 
 
-@pytest.mark.parametrize("name", ["Table", "Secret"])
+@pytest.mark.parametrize("name", ["Table", "Secret", "LakeBucket"])
 def test_what_cannot_be_made_again_outlives_the_stack(name: str) -> None:
     assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
 
@@ -114,8 +122,35 @@ def test_each_dead_letter_queue_and_the_streams_delay_have_an_alarm() -> None:
         ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["FeedbackDeadLetterQueue", "QueueName"]}'),
         ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["MailsQueue", "QueueName"]}'),
         ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["WebhooksSlowQueue", "QueueName"]}'),
+        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["LakeDeadLetterQueue", "QueueName"]}'),
+        ("ApproximateNumberOfMessagesVisible", '{"Fn::GetAtt": ["ProjectorDeadLetterQueue", "QueueName"]}'),
+        ("ApproximateAgeOfOldestMessage", '{"Fn::GetAtt": ["LakeQueue", "QueueName"]}'),
         ("IteratorAge", '{"Ref": "Bus"}'),
+        ("IteratorAge", '{"Ref": "Projector"}'),
     } <= watched
+
+
+def test_the_bucket_is_private_encrypted_and_keeps_nothing_that_was_removed() -> None:
+    bucket = RESOURCES["LakeBucket"]["Properties"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert "VersioningConfiguration" not in bucket
+    assert bucket["BucketEncryption"]
+    (refused,) = RESOURCES["LakeBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (refused["Effect"], refused["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_the_catalog_has_the_columns_of_the_lake() -> None:
+    told = {"events": EVENT_COLUMNS, **recent.TABLES, "people": PEOPLE_COLUMNS}
+    kinds = {"string": "VARCHAR", "bigint": "BIGINT"}
+    tables = {
+        body["Properties"]["TableInput"]["Name"]: body["Properties"]["TableInput"]["StorageDescriptor"]["Columns"]
+        for body in RESOURCES.values()
+        if body.get("Type") == "AWS::Glue::Table"
+    }
+    assert {name: {each["Name"]: kinds[each["Type"]] for each in columns} for name, columns in tables.items()} == {
+        f"lake_{name}": {each: kind for each, kind in columns.items() if each != "project_id"}
+        for name, columns in told.items()
+    }
 
 
 def test_the_functions_are_told_exactly_what_the_settings_read() -> None:
@@ -155,7 +190,7 @@ def test_the_gateway_answers_with_the_contracts_status(kind: str, status: int) -
 def test_the_local_engine_gets_the_resources_that_hold_data_and_nothing_else() -> None:
     subset = template.engine_template("local")
     mail = {"MailConfigurationSet", "MailTopic", "MailFeedback", "FeedbackQueuePolicy"}
-    assert subset["Resources"].keys() == {"Table", "Secret", *QUEUES} | mail
+    assert subset["Resources"].keys() == {"Table", "Secret", "LakeBucket", *QUEUES} | mail
     assert subset["Resources"]["Table"] == RESOURCES["Table"]
     assert subset["Outputs"].keys() >= {"TableName", "TableStreamArn", "IngestQueueUrl", "SecretArn"}
     assert subset["Outputs"].keys() >= {f"{name}Url" for name in QUEUES}

@@ -23,6 +23,11 @@ FUNCTIONS = (
     "mails",
     "feedback",
     "minute",
+    "projector",
+    "lake",
+    "compact",
+    "analytics",
+    "rebuild_analytics",
     "create_project",
 )
 

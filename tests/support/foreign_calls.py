@@ -26,6 +26,9 @@ CAMPAIGN = {
     "steps": [{"template_id": "tmpl_mine"}],
 }
 
+FUNNEL = {"name": "Mine", "steps": [{"event": "theirs"}, {"event": "y"}], "window": "7d"}
+COHORT = {"name": "Mine", "entry_event": "theirs", "return_event": "y", "interval": "week"}
+
 ASKS = {"name": "Mine", "type": "nps", "question": "How likely?"}
 
 CALLS: dict[tuple[str, str], list[Foreign]] = {
@@ -136,6 +139,19 @@ CALLS: dict[tuple[str, str], list[Foreign]] = {
     ("POST", "/v1/waitlists/{waitlist_id}/entries/approve-batch"): [Foreign(404, {"count": 1})],
     ("POST", "/v1/waitlists/{waitlist_id}/join"): [Foreign(404, {"email": "them@x.io"})],
     ("GET", "/v1/waitlists/{waitlist_id}/status"): [Foreign(404, query={"token": "{status_token}"})],
+    ("POST", "/v1/analytics/query"): [Foreign(200, {"type": "event_count", "event": "theirs"})],
+    ("GET", "/v1/analytics/overview"): [OWN],
+    ("POST", "/v1/analytics/funnels"): [Foreign(201, FUNNEL)],
+    ("GET", "/v1/analytics/funnels"): [OWN],
+    ("GET", "/v1/analytics/funnels/{funnel_id}"): [NOT_FOUND],
+    ("PATCH", "/v1/analytics/funnels/{funnel_id}"): [Foreign(404, {"name": "Stolen"})],
+    ("DELETE", "/v1/analytics/funnels/{funnel_id}"): [NOT_FOUND],
+    ("POST", "/v1/analytics/funnels/{funnel_id}/segment"): [Foreign(404, {"step": 1, "outcome": "dropped"})],
+    ("POST", "/v1/analytics/cohorts"): [Foreign(201, COHORT)],
+    ("GET", "/v1/analytics/cohorts"): [OWN],
+    ("GET", "/v1/analytics/cohorts/{cohort_id}"): [NOT_FOUND],
+    ("PATCH", "/v1/analytics/cohorts/{cohort_id}"): [Foreign(404, {"name": "Stolen"})],
+    ("DELETE", "/v1/analytics/cohorts/{cohort_id}"): [NOT_FOUND],
     ("GET", "/v1/analytics/events"): [
         OWN,
         Foreign(query={"event": "their_event"}),

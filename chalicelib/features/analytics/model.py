@@ -1,7 +1,8 @@
 """Questions of analytics, as funnels and cohorts define them and callers ask them. Pure. Moments in ms."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Scalar = str | int | float | bool
 Interval = Literal["hour", "day", "week", "month"]
@@ -15,8 +16,12 @@ MAX_PATH = 256
 """Bytes of a path."""
 
 MAX_PERIODS = 52
-DEFAULT_PERIODS = {"week": 8, "month": 6}
+DEFAULT_PERIODS: Mapping[str, int] = {"week": 8, "month": 6}
 MAX_WINDOW_DAYS = 365
+MAX_HOURLY_DAYS = 400
+MAX_DEFINITIONS = 1_000
+"""Funnels of a project, and as many cohorts."""
+
 MAX_BUCKETS = 9_625
 """Those of 400 days by hour, and of a day that is an hour longer."""
 
@@ -100,3 +105,19 @@ class Figures:
 
 
 Question = Series | FunnelQuestion | CohortQuestion | Figures
+
+
+Kind = Literal["funnel", "cohort"]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A funnel or a cohort as it was defined; `fields` are those of its question, as callers write them."""
+
+    id: str
+    kind: Kind
+    name: str
+    fields: Mapping[str, Any]
+    created_at: int
+    updated_at: int
+    version: int = 1

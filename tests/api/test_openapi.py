@@ -52,6 +52,8 @@ EXPECTED_IN_REFERENCE = {
     "GET /v1/waitlists/{waitlist_id}/entries",
     "POST /v1/waitlists/{waitlist_id}/entries",
     "POST /v1/waitlists/{waitlist_id}/entries/approve-batch",
+    "POST /v1/analytics/query",
+    "GET /v1/analytics/overview",
     "POST /v1/settings/keys",
     "GET /v1/settings",
     "PATCH /v1/settings",
@@ -238,6 +240,7 @@ def test_the_answers_of_the_management_api_fit_its_document(
     call("POST", f"{one}/archive", 200)
     growth_calls.surveys(call, client)
     growth_calls.waitlists(call, template)
+    growth_calls.analytics(call)
     call("DELETE", f"/v1/templates/{template}", 200)
     call("GET", "/v1/test_mailbox", 200, key=test_project.secret_key)
     call("GET", "/v1/settings", 200)

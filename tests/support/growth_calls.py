@@ -69,6 +69,34 @@ def surveys(call: Call, client: Client) -> None:
     call("GET", f"{root}?limit=1&type=custom", 200)
 
 
+def analytics(call: Call) -> None:
+    """Those of analytics, where nothing has happened yet."""
+    root = "/v1/analytics"
+    for body in (
+        {"type": "event_count", "group_by": "traits.plan"},
+        {"type": "unique_contacts", "event": "e", "interval": "week"},
+        {"type": "funnel", "steps": [{"event": "a"}, {"event": "b"}], "window": "7d"},
+        {"type": "cohort_retention", "entry_event": "a", "return_event": "b", "interval": "month"},
+    ):
+        call("POST", f"{root}/query", 200, body)
+    call("POST", f"{root}/query", 422, {"type": "funnel"})
+    call("GET", f"{root}/overview", 200)
+    steps = {"steps": [{"event": "a", "filters": {"traits.plan": ["x", 1]}}, {"event": "b"}], "window": "7d"}
+    funnel = call("POST", f"{root}/funnels", 201, {"name": "F", **steps})["id"]
+    call("GET", f"{root}/funnels?limit=1", 200)
+    call("GET", f"{root}/funnels/{funnel}?from=2026-02-01", 200)
+    call("PATCH", f"{root}/funnels/{funnel}", 200, {"window": "1d"})
+    call("POST", f"{root}/funnels/{funnel}/segment", 201, {"step": 1, "outcome": "dropped"})
+    call("POST", f"{root}/funnels/{funnel}/segment", 422, {"step": 2, "outcome": "dropped"})
+    call("DELETE", f"{root}/funnels/{funnel}", 200)
+    body = {"name": "C", "entry_event": "a", "return_event": "b", "interval": "week"}
+    cohort = call("POST", f"{root}/cohorts", 201, body)["id"]
+    call("GET", f"{root}/cohorts?limit=1", 200)
+    call("GET", f"{root}/cohorts/{cohort}", 200)
+    call("PATCH", f"{root}/cohorts/{cohort}", 200, {"periods": 3})
+    call("DELETE", f"{root}/cohorts/{cohort}", 200)
+
+
 def waitlists(call: Call, template: str) -> None:
     """Those of waitlists; `template` makes the invitations."""
     list_of = "/v1/waitlists"

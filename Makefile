@@ -13,6 +13,7 @@ LOCAL := $(VENV)/.installed-local
 DEV := $(VENV)/.installed-dev
 STAGE ?= dev
 NAME ?=
+PROJECT ?=
 MODE ?= live
 PLAN ?= scale
 WORKERS ?= 2
@@ -21,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where compiled files may not be kept, each of the stack's and the tests' many processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test prove lint bench browser package deploy reset create-project
+.PHONY: help run test prove lint bench browser package deploy reset create-project rebuild-analytics
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +69,11 @@ create-project: export PROJECT_MODE = $(value MODE)
 create-project: export PROJECT_PLAN = $(value PLAN)
 create-project: $(LOCAL) ## Make a project on the running local stack (NAME, MODE=live|test, PLAN=free|growth|scale)
 	@$(BIN)/python -m infra.local create-project --name="$$PROJECT_NAME" --mode="$$PROJECT_MODE" --plan="$$PROJECT_PLAN"
+
+unexport PROJECT
+rebuild-analytics: export PROJECT_ID = $(value PROJECT)
+rebuild-analytics: $(LOCAL) ## Write a project's analytics anew from the table, on the running local stack (PROJECT)
+	@$(BIN)/python -m infra.local rebuild-analytics --project="$$PROJECT_ID"
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then echo "GrowthOS needs Python 3.11, 3.12 or 3.13; none was found" >&2; exit 1; fi

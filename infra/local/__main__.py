@@ -1,13 +1,18 @@
-"""`python -m infra.local [run | reset | create-project]`: the commands behind the Makefile's."""
+"""`python -m infra.local [run | reset | create-project | rebuild-analytics]`: the commands behind the Makefile's."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from infra.local.home import StackError, home_from, port_from
+
+if TYPE_CHECKING:
+    from infra.local.resources import Stack
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,7 +39,27 @@ def _reset(_: argparse.Namespace) -> int:
 
 
 def _create_project(parsed: argparse.Namespace) -> int:
-    from infra.local import projects, resources
+    from infra.local import projects
+
+    with _operating() as stack:
+        keys = projects.create(stack, parsed.name, parsed.mode, parsed.plan)
+    print(f"project     {keys.project_id}\nsecret key  {keys.secret_key}\nwrite key   {keys.write_key}")
+    return 0
+
+
+def _rebuild_analytics(parsed: argparse.Namespace) -> int:
+    from infra.local import projects
+
+    with _operating() as stack:
+        projects.rebuild_analytics(stack, parsed.project)
+    print("queued; answers go on from what there is until each day is written anew")
+    return 0
+
+
+@contextmanager
+def _operating() -> Iterator[Stack]:
+    """The running stack, for what an operator does; what the product refuses is told."""
+    from infra.local import resources
 
     home = home_from(os.environ)
     stack = resources.load_stack(home)
@@ -43,12 +68,10 @@ def _create_project(parsed: argparse.Namespace) -> int:
     from chalicelib.core.errors import AppError
 
     try:
-        keys = projects.create(stack, parsed.name, parsed.mode, parsed.plan)
+        yield stack
     except AppError as error:
         faults = [f"\n  {fault['field']}: {fault['message']}" for fault in error.details]
         raise StackError(error.message + "".join(faults)) from error
-    print(f"project     {keys.project_id}\nsecret key  {keys.secret_key}\nwrite key   {keys.write_key}")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,10 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--name", required=True)
     create.add_argument("--mode", choices=("live", "test"), default="live")
     create.add_argument("--plan", choices=("free", "growth", "scale"), default="scale")
+    rebuild = commands.add_parser("rebuild-analytics", help="have a project's lake written anew from the table")
+    rebuild.add_argument("--project", required=True)
     return parser
 
 
-_COMMANDS = {"run": _run, "reset": _reset, "create-project": _create_project}
+_COMMANDS = {"run": _run, "reset": _reset, "create-project": _create_project, "rebuild-analytics": _rebuild_analytics}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -16,7 +16,7 @@ from infra.local.lifeline import follow_parent
 
 HOST: Final = "127.0.0.1"
 REGION: Final = "us-east-1"
-_SERVICES: Final = "dynamodb,dynamodbstreams,sqs,sns,ses,secretsmanager,cloudformation,sts"
+_SERVICES: Final = "dynamodb,dynamodbstreams,sqs,sns,ses,s3,secretsmanager,cloudformation,sts"
 _HEALTH_TIMEOUT_S: Final = 2.0
 _PUMP_GRACE_S: Final = 15.0
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "SMTP_HOST")
@@ -36,6 +36,8 @@ def environment(home: Home, port: int, inherited: Mapping[str, str]) -> dict[str
         "MINISTACK_REGION": REGION,
         "PERSIST_STATE": "1",
         "STATE_DIR": str(home.engine_state),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(home.engine_objects),
         "SERVICES": _SERVICES,
         "LOG_LEVEL": "WARNING",
         "SFTP_ENABLED": "0",

@@ -37,6 +37,11 @@ class Home:
         return self.path / "tmp"
 
     @property
+    def engine_objects(self) -> Path:
+        """Where the engine keeps the objects of buckets."""
+        return self.path / "objects"
+
+    @property
     def logs(self) -> Path:
         """One file for each process."""
         return self.path / "logs"

@@ -34,6 +34,14 @@ def create(stack: Stack, name: str, mode: str, plan: str) -> Keys:
     return Keys(made.project_id, made.secret_key, made.write_key)
 
 
+def rebuild_analytics(stack: Stack, project_id: str) -> None:
+    """Have a project's lake written anew, as the operator's function does. Raises NotFound."""
+    os.environ.update(stack.environment)
+    from chalicelib.workers import lake
+
+    lake.handle_rebuild({"project_id": project_id})
+
+
 def first_projects(home: Home, stack: Stack) -> dict[Mode, Keys]:
     """The live and the test project: as local.json keeps them, else made now; anew where the table is new."""
     known = {} if stack.is_new else read_json(home.local_json) or {}

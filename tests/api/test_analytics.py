@@ -80,7 +80,11 @@ def test_a_funnel_tells_who_got_how_far(client: Client) -> None:
     answer = ok(client.get(f"/v1/analytics/funnels/{made['id']}"))
     first, second = answer["steps"]
     assert (first["count"], first["still_open"], first["conversion_rate"]) == (3, 2, 1.0)
-    assert (second["count"], second["conversion_rate"], second["median_time_to_convert"]) == (1, 0.3333, pytest.approx(7200, abs=60))
+    assert (second["count"], second["conversion_rate"], second["median_time_to_convert"]) == (
+        1,
+        0.3333,
+        pytest.approx(7200, abs=60),
+    )
     assert second["filters"] == FUNNEL["steps"][1]["filters"]  # type: ignore[index]
     body = {"type": "funnel", "steps": FUNNEL["steps"], "window": "7d"}
     assert [step["count"] for step in ok(client.post("/v1/analytics/query", body))["steps"]] == [3, 1]

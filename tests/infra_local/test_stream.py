@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -179,3 +180,47 @@ def test_a_record_is_shaped_as_lambda_shapes_it() -> None:
     }
     assert shaped["dynamodb"]["ApproximateCreationDateTime"] == 1771804800
     assert (shaped["eventName"], shaped["eventSource"], shaped["eventSourceARN"]) == ("MODIFY", "aws:dynamodb", ARN)
+
+
+def windowed(stream: ListStream, function: Function, positions: Path, window_s: float) -> StreamReader:
+    source = StreamSource(ARN, "projector", 3, partial_failures=True, window_s=window_s)
+    return StreamReader(cast("Any", stream), source, function, positions, sleep=lambda _: None)
+
+
+def read_for(reading: StreamReader, seconds: float) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=reading.read, args=(stop,))
+    thread.start()
+    time.sleep(seconds)
+    stop.set()
+    thread.join()
+
+
+def test_records_are_gathered_until_there_is_a_batch_of_them(positions: Path) -> None:
+    calls: list[list[str]] = []
+    stream = ListStream({"s": ["1", "2"]})
+    reading = windowed(stream, lambda event, _: calls.append(numbers_of(event)), positions, window_s=60)
+    read_for(reading, 0.4)
+    assert calls == []
+    stream.shards["s"] += ["3", "4"]
+    read_for(reading, 0.4)
+    assert calls[0] == ["1", "2", "3"]
+
+
+def test_records_are_given_when_their_window_has_passed_and_what_is_left_in_the_end(positions: Path) -> None:
+    calls: list[list[str]] = []
+    stream = ListStream({"s": ["1"]})
+    reading = windowed(stream, lambda event, _: calls.append(numbers_of(event)), positions, window_s=0.3)
+    read_for(reading, 0.8)
+    assert calls == [["1"]]
+    stream.shards["s"].append("2")
+    assert reading.drain(5)
+    assert calls == [["1"], ["2"]]
+
+
+def test_what_was_gathered_and_not_given_comes_again_after_a_restart(positions: Path) -> None:
+    calls: list[list[str]] = []
+    stream = ListStream({"s": ["1", "2"]})
+    read_for(windowed(stream, lambda *_: None, positions, window_s=60), 0.3)
+    assert windowed(stream, lambda event, _: calls.append(numbers_of(event)), positions, window_s=60).drain(5)
+    assert calls == [["1", "2"]]

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -17,14 +18,18 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
+from chalicelib.core import clock
 from chalicelib.core.clock import DAY
 from chalicelib.features.analytics import answers, model, queries
 from chalicelib.features.analytics.model import CohortQuestion, Filter, FunnelQuestion, Question, Series, Span, Step
 from chalicelib.features.analytics.statement import Sql, Statement, fill, listed
-from chalicelib.features.lake.model import Live
-from chalicelib.platform import duck
+from chalicelib.features.lake.model import Live, Manifest
+from chalicelib.flows.analytics import compact
+from chalicelib.platform import duck, objects
 from chalicelib.readings.lake import disk, embedded, span
+from chalicelib.readings.lake.weave import Loom
 from tests.bench import lake_world
 from tests.bench.budgets import Finding
 from tests.bench.lake_world import DAYS, NOW, TENANT
@@ -62,14 +67,45 @@ def findings() -> list[Finding]:
             found.append(Finding(f"{about}: {name}", limit, f"{ours:.3f} s, bare {bare:.3f} s", is_kept))
         memory = told["megabytes"]
         found.append(Finding(f"{about}: memory", f"{_MOST_MB} MB", f"{memory:.0f} MB", memory <= _MOST_MB))
-    return found
+    return [*found, *_compaction()]
 
 
-def _run(events: int, small: int) -> dict[str, Any]:
+def _compaction() -> list[Finding]:
+    """Of a day of a million events that lie in 288 hot objects; then once more, with nothing new but one of them."""
+    told = _run(MILLION, "day")
+    found = []
+    for what, seconds in told["seconds"].items():
+        name = f"compaction of a day of 1 M events, {what}"
+        found.append(Finding(name, "30 s", f"{seconds:.1f} s", seconds <= 30))
+    memory = told["megabytes"]
+    return [*found, Finding("compaction: memory", "700 MB", f"{memory:.0f} MB", memory <= 700)]
+
+
+def _compact(folder: Path) -> dict[str, Any]:
+    for path in folder.iterdir():
+        os.link(path, disk.folder() / path.name)
+    live, day, seconds = lake_world.found(folder), clock.day(lake_world.TODAY), {}
+    with patch.object(
+        objects, "put", lambda key, source: shutil.copy(source, disk.folder() / lake_world.flat_name(key))
+    ):
+        for what in ("from small objects", "once more"):
+            begun = time.perf_counter()
+            with duck.connected(compact.MEMORY_MB, os.cpu_count() or 1) as engine:
+                loom = Loom(engine, TENANT, live)
+                assert loom.days() in ([day], [])
+                stored = loom.day(day)
+            seconds[what] = time.perf_counter() - begun
+            assert stored is not None
+            assert stored.rows == MILLION
+            live = Live(Manifest(1, {day: stored}), live.hot[:1])
+    return {"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def _run(events: int, small: int | str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         build = [sys.executable, "-m", "tests.bench.lake_world", folder, str(events), str(small)]
         subprocess.run(build, check=True)
-        ask = [sys.executable, "-m", "tests.bench.analytics", folder]
+        ask = [sys.executable, "-m", "tests.bench.analytics", folder, "compact" if small == "day" else "ask"]
         told: dict[str, Any] = json.loads(subprocess.run(ask, capture_output=True, text=True, check=True).stdout)
     return told
 
@@ -121,4 +157,5 @@ def _median(act: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_ask_all(Path(sys.argv[1]))))
+    act = _compact if sys.argv[2] == "compact" else _ask_all
+    sys.stdout.write(json.dumps(act(Path(sys.argv[1]))))

@@ -55,6 +55,15 @@ FROM made ORDER BY contact_id
 """
 
 
+def build_day(folder: Path, count: int) -> None:
+    """Write so many events of the last day into hot objects."""
+    made = {"count": count, "contacts": CONTACTS, "since": TODAY, "span": DAY}
+    with duck.connected(_MEMORY_MB, 2) as engine:
+        engine.execute(_EVENTS, made | {"project": TENANT.project_id})
+        for start in range(TODAY, NOW, DAY // SMALL):
+            _write(engine, folder / flat_name(layout.hot_events(str(start))), start, DAY // SMALL)
+
+
 def build(folder: Path, count: int, small: int) -> None:
     """Write the lake's objects into the folder, under their keys with `~` for each slash.
 
@@ -97,4 +106,7 @@ def _write(engine: "DuckDBPyConnection", target: Path, start: int, length: int) 
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    if sys.argv[3] == "day":
+        build_day(Path(sys.argv[1]), int(sys.argv[2]))
+    else:
+        build(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.platform.observability import logger
-from tests.bench import budgets, cpu, engine, imports, mails, rules, segments, throughput, webhooks, world
+from tests.bench import analytics, budgets, cpu, engine, imports, mails, rules, segments, throughput, webhooks, world
 from tests.bench.budgets import Finding
 from tests.bench.world import World
 
@@ -48,6 +48,7 @@ def test_all_budgets(populated: World, tmp_path: Path) -> None:
     findings += throughput.findings(populated)
     findings += webhooks.findings(populated)
     findings += mails.findings(populated)
+    findings += analytics.findings()
     sys.stdout.write(_table(findings, load))
     assert [finding.name for finding in findings if finding.kept is False] == []
 

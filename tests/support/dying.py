@@ -13,7 +13,8 @@ from tests.support.pipeline import Killed
 @contextmanager
 def calls_of(on_call: Callable[[str], None], on_answer: Callable[[str], None]) -> Iterator[None]:
     """Within, each call of AWS tells of itself before it is made, and when it has its answer."""
-    plain = botocore.client.BaseClient._make_api_call
+    client: Any = botocore.client.BaseClient
+    plain = client._make_api_call
 
     def call(self: Any, operation: str, arguments: Any) -> Any:
         on_call(operation)
@@ -21,11 +22,11 @@ def calls_of(on_call: Callable[[str], None], on_answer: Callable[[str], None]) -
         on_answer(operation)
         return answer
 
-    botocore.client.BaseClient._make_api_call = call
+    client._make_api_call = call
     try:
         yield
     finally:
-        botocore.client.BaseClient._make_api_call = plain
+        client._make_api_call = plain
 
 
 def counted(act: Callable[[], object]) -> int:

@@ -29,7 +29,9 @@ from chalicelib.readings.lake.weave import Loom, keys_of
 
 HasTime = Callable[[], bool]
 
-_MEMORY_MB: Final = 512
+MEMORY_MB: Final = 400
+"""What the engine may use; beyond that it goes to the disk."""
+
 _ATTEMPTS: Final = 5
 _HOT_AT_ONCE: Final = 400
 """Hot objects that one run takes: what they have is on disk, and their days are known, before the first is woven."""
@@ -75,7 +77,7 @@ def _once(tenant: Tenant, now: int, has_time: HasTime, *, sweeps: bool) -> bool:
     is_sweep_due = sweeps or (live.manifest.edges is not None and now - live.manifest.swept_at >= _SWEPT_EACH)
     is_whole = len(live.hot) == len(whole.hot)
     if live.hot or is_sweep_due:
-        with duck.connected(_MEMORY_MB, os.cpu_count() or 1) as engine:
+        with duck.connected(MEMORY_MB, os.cpu_count() or 1) as engine:
             woven = _woven(Loom(engine, tenant, live), live, now, has_time, sweeps=is_sweep_due)
         _publish(tenant, live.manifest, woven, now)
         _release(tenant)

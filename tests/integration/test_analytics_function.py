@@ -9,10 +9,11 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from chalicelib.core import strict_json
-from chalicelib.core.errors import Unavailable
-from chalicelib.features.analytics.model import CohortQuestion, Figures, FunnelQuestion, Question, Span, Step
+from chalicelib.core.errors import Unavailable, ValidationFailed, detail
+from chalicelib.features.analytics.model import CohortQuestion, Figures, FunnelQuestion, Question, Series, Span, Step
 from chalicelib.features.analytics.wire import of_wire, to_wire
 from chalicelib.flows.analytics import answer, ask
+from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform import aws, functions
 from chalicelib.platform.functions import FunctionFailed
 from chalicelib.platform.keys import Tenant
@@ -79,3 +80,22 @@ def test_a_function_that_fails_is_told_apart(function: Stubber) -> None:
     says(function, {"errorType": "KeyError", "errorMessage": "x"}, FunctionError="Unhandled")
     with pytest.raises(FunctionFailed):
         functions.invoke("growthos-analytics", {})
+
+
+def test_what_is_refused_there_is_refused_here(function: Stubber) -> None:
+    says(function, {"refused": {"message": "Too large.", "details": [detail("interval", "range", "Too large.")]}})
+    with pytest.raises(ValidationFailed) as refused:
+        ask.run(TENANT, FunnelQuestion((Step("a"),), 5, SPAN), NOW)
+    assert refused.value.details[0]["field"] == "interval"
+
+
+def test_an_answer_that_no_function_may_give_is_refused(
+    project: CreatedProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer, "_MOST_BYTES", 2_000)
+    answer.forget()
+    asked = {"project": project.project_id, "now": NOW}
+    by_day = Series("event_count", None, "day", SPAN)
+    assert "refused" in worker.handle(asked | {"question": to_wire(by_day)})
+    by_month = Series("event_count", None, "month", SPAN)
+    assert worker.handle(asked | {"question": to_wire(by_month)})["total"] == 0

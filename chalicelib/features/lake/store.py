@@ -3,12 +3,13 @@
 | item | attributes |
 |---|---|
 | `HOT#<object>` of a project | `events`, `people` (rows), `since`, `until` (ms, of its events) |
-| `MANIFEST` of a project | `version`, `manifest` as JSON text |
+| `MANIFEST` of a project | `version`, `manifest` as JSON text, compressed: an item has 400 KB at the most |
 | `<moment>#<contact>` of those who were deleted | `ids`: the contact and all that it had absorbed |
 | `LAKE#OBJECT#<object>` | `projects` that it is still of use to |
 | `LAKE#WAITING` / `<project>` | `told`: the last hot object that has something of it |
 """
 
+import zlib
 from collections.abc import Iterable, Sequence
 
 from chalicelib.features.lake import manifest as manifests
@@ -46,14 +47,15 @@ def untell(tenant: Tenant, names: Iterable[str]) -> None:
 def manifest(tenant: Tenant) -> Manifest:
     """The manifest as it stands, read consistently."""
     row = table.get(tenant.manifest())
-    return Manifest() if row is None else manifests.of_text(row["version"], row["manifest"])
+    return Manifest() if row is None else manifests.of_text(row["version"], zlib.decompress(row["manifest"]).decode())
 
 
 def publish(tenant: Tenant, new: Manifest) -> None:
     """Write the manifest over the one before it. Raises ConditionFailed where that does not stand any more."""
     before = new.version - 1
     stands = attr("version").eq(before) if before else attr("PK").not_exists()
-    table.write(Put(tenant.manifest(), {"version": new.version, "manifest": manifests.to_text(new)}, stands))
+    packed = zlib.compress(manifests.to_text(new).encode())
+    table.write(Put(tenant.manifest(), {"version": new.version, "manifest": packed}, stands))
 
 
 def gone(tenant: Tenant, since: int) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from chalicelib.core import clock, strict_json
-from chalicelib.core.errors import Unavailable
+from chalicelib.core.errors import Unavailable, ValidationFailed, detail
 from chalicelib.features.analytics import answers, queries
 from chalicelib.features.analytics.model import Question
 from chalicelib.features.analytics.wire import to_wire
@@ -21,6 +21,10 @@ from chalicelib.readings.lake import route, span
 
 _ATTEMPTS: Final = 5
 _KEPT: Final = 256
+_KEPT_BYTES: Final = 200_000
+_MOST_BYTES: Final = 4_500_000
+"""Lambda answers at most 6 MB, and the gateway 10."""
+
 _AGE: Final = clock.MINUTE
 """Milliseconds for which an answer is given again; its `as_of` tells when it was found."""
 
@@ -28,7 +32,10 @@ _answers: OrderedDict[tuple[Tenant, str, object], tuple[int, dict[str, Any]]] = 
 
 
 def run(tenant: Tenant, question: Question, now: int) -> dict[str, Any]:
-    """The answer, as of `now` in the project's time. Raises Unavailable."""
+    """The answer, as of `now` in the project's time.
+
+    Raises Unavailable, and ValidationFailed where the answer is larger than a function may give.
+    """
     if question.span.since >= question.span.until:
         return answers.answer(question, [], now)
     # As text: 1 and true are equal, and different questions.
@@ -42,11 +49,20 @@ def run(tenant: Tenant, question: Question, now: int) -> dict[str, Any]:
             told = answers.answer(question, _rows(tenant, live, question, now), now)
         except ObjectGone:
             continue
+        _keep(key, now, told)
+        return dict(told)
+    raise Unavailable
+
+
+def _keep(key: tuple[Tenant, str, object], now: int, told: dict[str, Any]) -> None:
+    size = len(strict_json.dumps(told).encode())
+    if size > _MOST_BYTES:
+        message = "The answer is too large. Ask for a shorter time, a longer interval, or fewer groups."
+        raise ValidationFailed(message, details=[detail("interval", "range", message)])
+    if size <= _KEPT_BYTES:
         _answers[key] = now, told
         while len(_answers) > _KEPT:
             _answers.popitem(last=False)
-        return dict(told)
-    raise Unavailable
 
 
 def forget() -> None:

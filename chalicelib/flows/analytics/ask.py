@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from chalicelib.core import clock
+from chalicelib.core.errors import ValidationFailed
 from chalicelib.features.analytics.buckets import midnight
 from chalicelib.features.analytics.model import DEFAULT_DAYS, Figures, Question, Span
 from chalicelib.features.analytics.wire import of_wire, to_wire
@@ -12,18 +13,26 @@ from chalicelib.platform import functions
 from chalicelib.platform.config import settings
 from chalicelib.platform.keys import Tenant
 
+_REFUSED = "refused"
+
 
 def run(tenant: Tenant, question: Question, now: int) -> dict[str, Any]:
-    """The answer as of `now`, in ms of the project's time. Raises Unavailable."""
+    """The answer as of `now`, in ms of the project's time. Raises Unavailable, ValidationFailed."""
     if not settings().analytics_function:
         return answer.run(tenant, question, now)
     payload = {"project": tenant.project_id, "question": to_wire(question), "now": now}
-    return functions.invoke(settings().analytics_function, payload)
+    told = functions.invoke(settings().analytics_function, payload)
+    if _REFUSED in told:
+        raise ValidationFailed(told[_REFUSED]["message"], details=told[_REFUSED]["details"])
+    return told
 
 
 def asked(payload: dict[str, Any]) -> dict[str, Any]:
     """The same in the function that was called. Raises Unavailable."""
-    return answer.run(Tenant(payload["project"]), of_wire(payload["question"]), payload["now"])
+    try:
+        return answer.run(Tenant(payload["project"]), of_wire(payload["question"]), payload["now"])
+    except ValidationFailed as refused:
+        return {_REFUSED: {"message": refused.message, "details": refused.details}}
 
 
 def figures(tenant: Tenant, now: int, zone: str) -> dict[str, Any]:

@@ -72,6 +72,23 @@ def is_there(key: str) -> bool:
     return True
 
 
+def listed(prefix: str) -> list[str]:
+    """The keys that begin so. Raises Unavailable."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    found: list[str] = []
+    after: dict[str, str] = {}
+    try:
+        while True:
+            page = aws.s3().list_objects_v2(Bucket=settings().bucket, Prefix=prefix, **after)  # type: ignore[arg-type]
+            found += [each["Key"] for each in page.get("Contents", [])]
+            if not (token := page.get("NextContinuationToken")):
+                return found
+            after = {"ContinuationToken": token}
+    except (BotoCoreError, ClientError) as error:
+        raise Unavailable from error
+
+
 def delete(keys: Iterable[str]) -> None:
     """Remove the objects; those that are not there are passed over. Raises Unavailable."""
     from botocore.exceptions import BotoCoreError, ClientError

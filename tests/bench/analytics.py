@@ -91,7 +91,7 @@ def _compact(folder: Path) -> dict[str, Any]:
         for what in ("from small objects", "once more"):
             begun = time.perf_counter()
             with duck.connected(compact.MEMORY_MB, os.cpu_count() or 1) as engine:
-                loom = Loom(engine, TENANT, live)
+                loom = Loom(engine, TENANT, live, live.hot)
                 assert loom.days() in ([day], [])
                 stored = loom.day(day)
             seconds[what] = time.perf_counter() - begun

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.xdist_group("artifact")
 
 TAG = sys.implementation.cache_tag
 BATCH_FUNCTIONS = {"Ingest", "Bus", "BusRetry", "Jobs", "Timers", "Webhooks", "WebhooksSlow", "Mails", "Feedback"}
-EVENT_FUNCTIONS = BATCH_FUNCTIONS | {"Minute"}
+BATCH_FUNCTIONS |= {"Projector", "Lake"}
+EVENT_FUNCTIONS = BATCH_FUNCTIONS | {"Minute", "Compact"}
 
 
 def lint(document: dict[str, Any], folder: Path) -> str:

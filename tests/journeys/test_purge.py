@@ -34,8 +34,9 @@ def populate(tenant: Tenant) -> tuple[str, str]:
 
 
 def held(tenant: Tenant, contact_id: str) -> list[dict[str, Any]]:
-    """Rows that tell of the person, but for what ends by itself: messages seen, and events told."""
+    """Rows that tell of the person, but for what ends by itself: messages seen, events told, and that it is gone."""
     rows = [row for row in pipeline.rows(tenant, "") if not row["SK"].startswith(("COUNTED#", "MSG", "OUT"))]
+    rows = [row for row in rows if row["PK"] != tenant.gone_partition()]
     return [row for row in rows if contact_id in str(row) or "secret" in str(row)]
 
 

@@ -190,7 +190,7 @@ class Stack:
     def _unread(self) -> int:
         """Records of the table's stream that the pump has not finished, as far as one page tells."""
         streams, arn = self._client("dynamodbstreams"), self._shared["stream_arn"]
-        positions = (read_json(self.home / "stream.json") or {"positions": {}})["positions"]
+        positions = (read_json(self.home / "stream.bus.json") or {"positions": {}})["positions"]
         total = 0
         for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
             iterator = _iterator(streams, arn, shard["ShardId"], positions.get(shard["ShardId"]))

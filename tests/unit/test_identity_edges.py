@@ -69,6 +69,7 @@ def left(world: World, *told: str) -> list[str]:
         row
         for row in world.table.rows.values()
         if not row["SK"].startswith(("COUNTED#", "MSG")) and row.get("status") != "merged"
+        if row["PK"] != TENANT.gone_partition()
     ]
     return [f"{row['PK']} {row['SK']}" for row in rows if any(each in str(row) for each in told)]
 

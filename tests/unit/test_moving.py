@@ -198,6 +198,7 @@ def rows_of(world: World, *told: str) -> list[str]:
         row
         for row in world.table.rows.values()
         if not row["SK"].startswith(("COUNTED#", "MSG", "OUT")) and row.get("status") != "merged"
+        if row["PK"] != TENANT.gone_partition()
     ]
     return [f"{row['PK']} {row['SK']}" for row in rows if any(each in str(row) for each in told)]
 

@@ -10,7 +10,7 @@ from chalicelib.features.activity.model import Event
 from chalicelib.platform import lineage as lineages
 from chalicelib.platform import table
 from chalicelib.platform.keys import EVENT_SHARDS, Key, Tenant, contact_of, moment_sk, shard_of
-from chalicelib.platform.listing import FIRST, LAST, Entry, Merge, Range, walk
+from chalicelib.platform.listing import FIRST, LAGS_S, LAST, Entry, Merge, Range, walk
 from chalicelib.platform.table import Condition, Item, Put, Update, attr
 
 DEDUPE_WINDOW = clock.DAY
@@ -19,6 +19,7 @@ DEDUPE_WINDOW = clock.DAY
 _FIRST_EVENT, _LAST_EVENT = "EVT#", "EVT#~"
 _DAYS_A_PAGE = 100
 _DAY_PAGE = 500
+_LOOKS = 3
 _SPARSE_CHUNK = 250
 """Rows read from each shard at a time where a filter will drop most of them."""
 
@@ -98,14 +99,32 @@ def days(tenant: Tenant) -> Iterator[str]:
 
 
 def of_day(tenant: Tenant, day: str) -> Iterator[list[Event]]:
-    """All events of a UTC day in pages, each once, with the contact whose it is."""
+    """All events of a UTC day in pages, each once, with the contact whose it is.
+
+    Where a row was gone by the time that it was read, it may have been moved to where the index did not show it yet:
+    the day is looked through again, a few times at the most.
+    """
     seen: set[str] = set()
+    for _ in range(_LOOKS):
+        is_missing = False
+        for found in _of_day(tenant, day):
+            events = hydrate(tenant, found, seen)
+            yield [event for event in events if event]
+            rows = table.batch_get(entry.key for entry, event in zip(found, events, strict=True) if event is None)
+            is_missing = is_missing or any(
+                event is None and entry.key not in rows for entry, event in zip(found, events, strict=True)
+            )
+        if not is_missing:
+            return
+        clock.sleep(LAGS_S)
+
+
+def _of_day(tenant: Tenant, day: str) -> Iterator[list[Entry]]:
     for partition in tenant.stream_partitions(day):
         after = None
         while True:
             page = table.query_index(partition, "stream", (FIRST, LAST), _DAY_PAGE, after, None)
-            found = [Entry(position, key) for position, key in page.rows]
-            yield [event for event in hydrate(tenant, found, seen) if event]
+            yield [Entry(position, key) for position, key in page.rows]
             if (after := page.last) is None:
                 break
 

@@ -42,10 +42,9 @@ def tell(name: str, told: Mapping[Tenant, Hot]) -> None:
 
     May be repeated at any point: whoever is told of it is to be compacted, and it is kept for whoever will be told.
     """
-    for tenant in told:
-        store.await_compaction(tenant, name)
     for tenant, what in told.items():
         store.tell(tenant, what)
+        store.await_compaction(tenant, name)
 
 
 def reserve(name: str, tenants: Iterable[Tenant]) -> None:

@@ -10,17 +10,16 @@ anew, so that no object has anything of a deleted contact any more.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final, NamedTuple
 
-from chalicelib.core import clock
+from chalicelib.core import clock, ids
 from chalicelib.core.errors import Unavailable
 from chalicelib.features.lake import layout
 from chalicelib.features.lake import manifest as manifests
 from chalicelib.features.lake import service as lake
-from chalicelib.features.lake.model import Live, Manifest, Stored
+from chalicelib.features.lake.model import Hot, Manifest, Stored
 from chalicelib.platform import duck, objects
 from chalicelib.platform.keys import Tenant
 from chalicelib.platform.objects import ObjectGone
@@ -34,7 +33,7 @@ MEMORY_MB: Final = 400
 
 _ATTEMPTS: Final = 5
 _HOT_AT_ONCE: Final = 400
-"""Hot objects that one run takes: what they have is on disk, and their days are known, before the first is woven."""
+"""Hot objects whose events one run takes: these are on disk before the first day is woven."""
 
 _SWEPT_EACH: Final = clock.DAY
 
@@ -72,31 +71,34 @@ def run(tenant: Tenant, now: int, has_time: HasTime, *, sweeps: bool = False) ->
 def _once(tenant: Tenant, now: int, has_time: HasTime, *, sweeps: bool) -> bool:
     """One manifest after the other; True where all is done."""
     _release(tenant)
-    whole = lake.live(tenant)
-    live = replace(whole, hot=whole.hot[:_HOT_AT_ONCE])
+    live = lake.live(tenant)
+    some = live.hot[:_HOT_AT_ONCE]
     is_sweep_due = sweeps or (live.manifest.edges is not None and now - live.manifest.swept_at >= _SWEPT_EACH)
-    is_whole = len(live.hot) == len(whole.hot)
+    is_whole = len(some) == len(live.hot)
     if live.hot or is_sweep_due:
         with duck.connected(MEMORY_MB, os.cpu_count() or 1) as engine:
-            woven = _woven(Loom(engine, tenant, live), live, now, has_time, sweeps=is_sweep_due)
+            loom = Loom(engine, tenant, live, some)
+            woven = _woven(loom, live.manifest, some, now, has_time, sweeps=is_sweep_due)
         _publish(tenant, live.manifest, woven, now)
         _release(tenant)
         is_whole = is_whole and (bool(woven.applied) or woven.is_swept)
     _remove_garbage(tenant)
+    if is_sweep_due and is_whole:
+        _remove_orphans(tenant, now)
     return is_whole
 
 
-def _woven(loom: Loom, live: Live, now: int, has_time: HasTime, *, sweeps: bool) -> Woven:
+def _woven(loom: Loom, before: Manifest, some: Sequence[Hot], now: int, has_time: HasTime, *, sweeps: bool) -> Woven:
     """Write new objects as long as there is time. Of the hot ones all are applied, or none where a day is missing: who
     comes next finds these days woven, and what is told of them twice counts once."""
-    wanted = list(dict.fromkeys([*loom.days(), *(loom.stale_days(live.manifest.days) if sweeps else [])]))
+    wanted = list(dict.fromkeys([*loom.days(), *(loom.stale_days(before.days) if sweeps else [])]))
     days: dict[str, Stored | None] = {}
     for day in wanted:
         if days and not has_time():
-            return Woven(days, live.manifest.people, live.manifest.edges, [], is_swept=False)
+            return Woven(days, before.people, before.edges, [], is_swept=False)
         days[day] = loom.day(day)
     people, edges = loom.people(now, is_swept=sweeps)
-    return Woven(days, people, edges, [each.name for each in live.hot], is_swept=sweeps)
+    return Woven(days, people, edges, [each.name for each in some], is_swept=sweeps)
 
 
 def _publish(tenant: Tenant, before: Manifest, woven: Woven, now: int) -> None:
@@ -118,6 +120,15 @@ def _release(tenant: Tenant) -> None:
                 objects.delete([layout.hot_events(each.name), layout.hot_people(each.name)])
                 lake.forget(each.name)
             lake.untell(tenant, [each.name])
+
+
+def _remove_orphans(tenant: Tenant, now: int) -> None:
+    """Remove objects that somebody wrote who died before they were published: a day old, and in no manifest."""
+    manifest = lake.manifest(tenant)
+    named = set(keys_of(manifest.days, manifest.people, manifest.edges))
+    found = [key for prefix in layout.of_project(tenant.project_id) for key in objects.listed(prefix)]
+    old = [key for key in found if ids.moment_of(layout.name_of(key)) < now - clock.DAY]
+    objects.delete(key for key in old if key not in named)
 
 
 def _remove_garbage(tenant: Tenant) -> None:

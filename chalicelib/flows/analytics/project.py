@@ -1,19 +1,20 @@
 """Write what a batch of the table's stream tells of events and contacts into the lake: one hot object of each kind.
 
 What: all projects' rows together, under a name made of what they are. Order: it is noted for whom the object is, then
-the object is written, then it is noted that the projects have something to compact, and last readers are told of it.
-May be repeated at any point, also with the batch cut otherwise: what is told by two objects counts once.
+the object is written, then readers are told of it, and last it is noted that the projects have something to compact:
+whoever compacts meanwhile leaves that note. May be repeated at any point, also with the batch cut otherwise: what is
+told by two objects counts once.
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from chalicelib.features.lake import layout, rows
 from chalicelib.features.lake import service as lake
 from chalicelib.features.lake.model import EVENT_COLUMNS, PEOPLE_COLUMNS, Hot
-from chalicelib.features.lake.rows import Row, Rows
+from chalicelib.features.lake.rows import Rows
 from chalicelib.platform import duck, objects
 from chalicelib.platform.keys import Tenant, contact_of, tenant_of
 from chalicelib.platform.marshal import from_item
@@ -41,43 +42,37 @@ def concerns(record: Mapping[str, Any]) -> bool:
     return rows.is_event(sort) or rows.is_contact(sort)
 
 
-def run(changes: Iterable[Change], now: int) -> None:
-    """Project these changes; `now` is the real moment in ms. Raises Unavailable."""
-    told = _rows(changes, now)
-    if told.events or told.people:
-        write(told)
+def rows_of(change: Change, now: int) -> Rows:
+    """What the change tells; `now` is the real moment in ms."""
+    tenant, contact_id = tenant_of(change.pk), contact_of(change.pk)
+    if tenant is None or contact_id is None:
+        return Rows([], [])
+    if rows.is_contact(change.sk):
+        return Rows([], list(rows.changes(tenant.project_id, contact_id, change.new, change.old, now)))
+    if change.new is not None and _is_new_event(change):
+        return Rows([rows.event_row(tenant.project_id, contact_id, change.new)], [])
+    return Rows([], [])
 
 
-def write(told: Rows) -> None:
-    """Write the rows as a hot object, and let readers see it."""
-    name = rows.digest(told)
-    of_projects = _of_projects(name, told)
+def write(told: Sequence[Rows]) -> None:
+    """Write all of these as one hot object of each kind, and let readers see it. Raises Unavailable."""
+    events = {row["event_id"]: row for each in told for row in each.events}
+    whole = Rows(list(events.values()), rows.latest(row for each in told for row in each.people))
+    if not whole.events and not whole.people:
+        return
+    name = rows.digest(whole)
+    of_projects = _of_projects(name, whole)
     lake.reserve(name, of_projects)
     with tempfile.TemporaryDirectory() as folder:
         for key, some, columns, order in (
-            (layout.hot_events(name), told.events, EVENT_COLUMNS, "project_id, event, ts"),
-            (layout.hot_people(name), told.people, PEOPLE_COLUMNS, "project_id, contact_id"),
+            (layout.hot_events(name), whole.events, EVENT_COLUMNS, "project_id, event, ts"),
+            (layout.hot_people(name), whole.people, PEOPLE_COLUMNS, "project_id, contact_id"),
         ):
             if some:
                 target = Path(folder) / "object"
                 duck.write_parquet(some, columns, target, order)
                 objects.put(key, target)
     lake.tell(name, of_projects)
-
-
-def _rows(changes: Iterable[Change], now: int) -> Rows:
-    events: dict[str, Row] = {}
-    people: list[Row] = []
-    for change in changes:
-        tenant, contact_id = tenant_of(change.pk), contact_of(change.pk)
-        if tenant is None or contact_id is None:
-            continue
-        if rows.is_contact(change.sk):
-            people += rows.changes(tenant.project_id, contact_id, change.new, change.old, now)
-        elif change.new is not None and _is_new_event(change):
-            row = rows.event_row(tenant.project_id, contact_id, change.new)
-            events[row["event_id"]] = row
-    return Rows(list(events.values()), rows.latest(people))
 
 
 def _is_new_event(change: Change) -> bool:

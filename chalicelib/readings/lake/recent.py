@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib.core import strict_json
 from chalicelib.features.lake import closure, layout
-from chalicelib.features.lake.model import EVENT_COLUMNS, PEOPLE_COLUMNS, Live
+from chalicelib.features.lake.model import EVENT_COLUMNS, PEOPLE_COLUMNS, Hot, Live
 from chalicelib.platform import duck
 from chalicelib.platform.keys import Tenant
 
@@ -24,16 +24,19 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-def keys(live: Live) -> list[str]:
-    """The objects that are read to make these tables."""
-    hot = [layout.hot_events(each.name) for each in live.hot if each.events]
+def keys(live: Live, events: Sequence[Hot] | None = None) -> list[str]:
+    """The objects that are read to make these tables, with the events of some hot objects, or of all."""
+    hot = [layout.hot_events(each.name) for each in (live.hot if events is None else events) if each.events]
     hot += [layout.hot_people(each.name) for each in live.hot if each.people]
     return hot + ([live.manifest.edges.key] if live.manifest.edges else [])
 
 
 def make(engine: "DuckDBPyConnection", tenant: Tenant, live: Live, files: Mapping[str, Path]) -> None:
-    """Make the tables in an engine, of the objects of `keys` that lie in these files."""
-    events = [files[layout.hot_events(each.name)] for each in live.hot if each.events]
+    """Make the tables in an engine, of the objects of `keys`, as far as they are among these files.
+
+    What is told of contacts has to be there whole: whose an event is, no part of it tells.
+    """
+    events = [files[key] for each in live.hot if each.events and (key := layout.hot_events(each.name)) in files]
     people = [files[layout.hot_people(each.name)] for each in live.hot if each.people]
     _table(engine, "recent_events", events, tenant, "event_id", "ts")
     _table(engine, "changes", people, tenant, "contact_id, visitor", "version DESC")

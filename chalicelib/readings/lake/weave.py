@@ -1,12 +1,12 @@
 """New compacted objects, woven of older ones and of hot ones, by the embedded engine on this machine's disk."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.core import clock, ids
 from chalicelib.features.lake import layout
-from chalicelib.features.lake.model import EVENT_COLUMNS, PEOPLE_COLUMNS, Live, Stored
+from chalicelib.features.lake.model import EVENT_COLUMNS, PEOPLE_COLUMNS, Hot, Live, Stored
 from chalicelib.platform import duck, objects
 from chalicelib.platform.keys import Tenant
 from chalicelib.readings.lake import disk, recent
@@ -38,10 +38,13 @@ ORDER BY event, ts, event_id
 class Loom:
     """An engine with the tables of `recent`, of one state of a project's lake."""
 
-    def __init__(self, engine: "DuckDBPyConnection", tenant: Tenant, live: Live) -> None:
-        """Download what is not yet compacted. Raises ObjectGone, Unavailable."""
+    def __init__(self, engine: "DuckDBPyConnection", tenant: Tenant, live: Live, some: Sequence[Hot]) -> None:
+        """Download what is not yet compacted: the events of some hot objects, and all contacts.
+
+        Raises ObjectGone, Unavailable.
+        """
         self._engine, self._tenant, self._live = engine, tenant, live
-        recent.make(engine, tenant, live, disk.local(recent.keys(live)))
+        recent.make(engine, tenant, live, disk.local(recent.keys(live, some)))
 
     def days(self) -> list[str]:
         """The UTC days of which hot objects have events that are not yet compacted."""

@@ -1,6 +1,6 @@
 """Tenants without keys: journeys start behind the door."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -9,6 +9,7 @@ from chalicelib.flows.create_project import CreatedProject
 from chalicelib.platform.keys import Tenant
 from tests.support import aws, pipeline
 from tests.support.hook_world import HookWorld
+from tests.support.lake_state import World, made_world
 from tests.support.mail_world import MailWorld
 from tests.support.referral_world import ReferralWorld
 from tests.support.wait_world import WaitWorld
@@ -84,3 +85,10 @@ def live_wait(engine: str, monkeypatch: pytest.MonkeyPatch) -> WaitWorld:
 def test_wait(engine: str, monkeypatch: pytest.MonkeyPatch) -> WaitWorld:
     """A test project with waitlists."""
     return WaitWorld(monkeypatch, is_test=True)
+
+
+@pytest.fixture
+def made(engine: str) -> Iterator[World]:
+    """Two projects with known answers, of which nothing is projected yet."""
+    with made_world() as world:
+        yield world

@@ -90,6 +90,7 @@ def test_an_answer_is_the_recount_of_what_happened(case: Case) -> None:
 
 
 @pytest.mark.prove
+@pytest.mark.timeout(900)
 @settings(max_examples=4_000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(cases(120))
 def test_answers_are_the_recounts_of_many_histories(case: Case) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from chalicelib.core import clock
 from chalicelib.core.errors import Unavailable
 from chalicelib.platform import aws
 from chalicelib.platform.config import settings
@@ -72,8 +73,8 @@ def is_there(key: str) -> bool:
     return True
 
 
-def listed(prefix: str) -> list[str]:
-    """The keys that begin so. Raises Unavailable."""
+def older(prefix: str, moment: int) -> list[str]:
+    """The keys that begin so, of objects that were written before that moment, in ms. Raises Unavailable."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     found: list[str] = []
@@ -81,7 +82,8 @@ def listed(prefix: str) -> list[str]:
     try:
         while True:
             page = aws.s3().list_objects_v2(Bucket=settings().bucket, Prefix=prefix, **after)  # type: ignore[arg-type]
-            found += [each["Key"] for each in page.get("Contents", [])]
+            contents = page.get("Contents", [])
+            found += [each["Key"] for each in contents if each["LastModified"].timestamp() * clock.SECOND < moment]
             if not (token := page.get("NextContinuationToken")):
                 return found
             after = {"ContinuationToken": token}

@@ -36,8 +36,3 @@ def scratch(table: str, project_id: str, name: str) -> str:
 def of_project(project_id: str) -> list[str]:
     """What the keys of a project's compacted objects begin with."""
     return [f"{folder}/project_id={project_id}/" for folder in ("events", "people", "edges")]
-
-
-def name_of(key: str) -> str:
-    """The name of a compacted object: a ULID of when it was written."""
-    return key.rpartition("/")[2].removesuffix(".parquet")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from chalicelib.core import clock, ids
+from chalicelib.core import clock
 from chalicelib.core.errors import Unavailable
 from chalicelib.features.lake import layout
 from chalicelib.features.lake import manifest as manifests
@@ -126,9 +126,8 @@ def _remove_orphans(tenant: Tenant, now: int) -> None:
     """Remove objects that somebody wrote who died before they were published: a day old, and in no manifest."""
     manifest = lake.manifest(tenant)
     named = set(keys_of(manifest.days, manifest.people, manifest.edges))
-    found = [key for prefix in layout.of_project(tenant.project_id) for key in objects.listed(prefix)]
-    old = [key for key in found if ids.moment_of(layout.name_of(key)) < now - clock.DAY]
-    objects.delete(key for key in old if key not in named)
+    for prefix in layout.of_project(tenant.project_id):
+        objects.delete(key for key in objects.older(prefix, now - clock.DAY) if key not in named)
 
 
 def _remove_garbage(tenant: Tenant) -> None:

@@ -84,7 +84,7 @@ def numbers(calls: int, every: int) -> list[tuple[int, bool]]:
     return [(n, after) for n in range(calls) for after in (False, True)][::every]
 
 
-@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("every", [19, pytest.param(1, marks=pytest.mark.prove)])
 def test_a_compaction_that_dies_anywhere_changes_no_answer_and_leaves_nothing(made: World, every: int) -> None:
     project_all(made, size=4)
     state = kept()
@@ -107,7 +107,7 @@ def test_a_compaction_that_dies_anywhere_changes_no_answer_and_leaves_nothing(ma
         assert told(made.tenant) == TRUTH, (number, after)
 
 
-@pytest.mark.parametrize("every", [21, pytest.param(1, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("every", [29, pytest.param(1, marks=pytest.mark.prove)])
 def test_a_rebuild_that_dies_anywhere_changes_no_answer(made: World, every: int) -> None:
     project_all(made, size=4)
     compacted(made.tenant)
@@ -123,7 +123,7 @@ def test_a_rebuild_that_dies_anywhere_changes_no_answer(made: World, every: int)
         assert told(made.tenant) == TRUTH, (number, after)
 
 
-@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("every", [17, pytest.param(1, marks=pytest.mark.prove)])
 def test_two_compactions_at_once(made: World, every: int) -> None:
     project_all(made, size=4)
     state = kept()
@@ -149,7 +149,7 @@ def test_what_is_projected_while_a_compaction_runs_stays(made: World) -> None:
     project_all(first, size=3)
     state = kept()
     calls = counted(lambda: compacted(made.tenant))
-    for number in range(0, calls, 8):
+    for number in range(0, calls, 20):
         put_back(state)
         seen: list[str] = []
 
